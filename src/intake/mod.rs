@@ -1,0 +1,82 @@
+//! The doors: HTTP bodies, a watched folder and files become frames of the intake log on disk, which is the truth for
+//! mentions; a Kafka source gives the same records. [`Source`] is what the desk reads.
+
+use crate::ledger::Position;
+use crate::mention::{Counts, Mention, Refused};
+use crate::time::{Instant, Span};
+use serde::{Deserialize, Serialize};
+
+/// One record of the stream, as the desk sees it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// A mention not seen before.
+    Mention(Box<Mention>),
+    /// A mention seen before, with higher counts.
+    Counts {
+        /// Its id.
+        id: String,
+        /// The counts.
+        counts: Counts,
+    },
+    /// A record that was refused at the door.
+    Refused {
+        /// Why.
+        refused: Refused,
+        /// First bytes, masked.
+        head: String,
+        /// When.
+        at: Instant,
+    },
+    /// The mention is to be deleted everywhere.
+    Deleted {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// A record with where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Record {
+    /// Stream, partition and the record's own offset.
+    pub position: Position,
+    /// It.
+    pub body: Body,
+}
+
+/// What a source fails at.
+#[derive(thiserror::Error, Debug)]
+pub enum SourceError {
+    /// A file or broker failed.
+    #[error("{doing}: {detail}")]
+    Failed {
+        /// What was being done.
+        doing: String,
+        /// What happened.
+        detail: String,
+    },
+    /// Records between the asked and the first available offset are gone.
+    #[error("records {from} to {to} of {stream}/{partition} are gone")]
+    Gap {
+        /// Stream.
+        stream: String,
+        /// Partition.
+        partition: i32,
+        /// Asked.
+        from: u64,
+        /// First available.
+        to: u64,
+    },
+}
+
+/// A stream of records in partitions, read from positions that the store keeps.
+pub trait Source: Send {
+    /// Partitions this process reads now, with the next offset of each.
+    fn positions(&self) -> Vec<Position>;
+    /// Goes to a position, before the first [`Source::poll`].
+    fn seek(&mut self, to: &Position) -> Result<(), SourceError>;
+    /// Up to `max` records of one partition, in order; waits up to `wait` for the first.
+    fn poll(&mut self, max: usize, wait: Span) -> Result<Vec<Record>, SourceError>;
+    /// Whether everything that is durable now has been read.
+    fn at_end(&self) -> bool;
+}

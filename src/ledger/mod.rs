@@ -1,0 +1,136 @@
+//! The store of duty: an append-only, hash-chained sequence of events with the stream positions, dead letters, evidence
+//! and checkpoint that one step decided, in one transaction. [`Store`] is the narrow trait; SQLite and PostgreSQL pass
+//! one conformance suite.
+
+use crate::duty::event::{Entry, Event};
+use crate::mention::RefusalCode;
+use crate::time::{Day, Instant};
+use serde::{Deserialize, Serialize};
+
+/// A place in a stream: `offset` is that of the next record to read.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Position {
+    /// `intake` for the log on disk, else a Kafka topic.
+    pub stream: String,
+    /// Partition; the log on disk has one, 0.
+    pub partition: i32,
+    /// Next offset.
+    pub offset: u64,
+}
+
+/// A refused record, kept with where it stood and its first bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Stream, partition, offset of the record itself.
+    pub position: Position,
+    /// Line in the body or file it came with.
+    pub line: u64,
+    /// Its id, where one could be read.
+    pub id: Option<String>,
+    /// Why.
+    pub code: RefusalCode,
+    /// The same in words.
+    pub detail: String,
+    /// First bytes, masked, lossily decoded.
+    pub head: String,
+    /// When it was refused.
+    pub at: Instant,
+}
+
+/// A masked text that an incident rests on; deletable, referred to by hash.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `I-…`.
+    pub incident: String,
+    /// Mention id.
+    pub mention: String,
+    /// SHA-256 of the masked text, hex.
+    pub hash: String,
+    /// The mention as JSON, without its source key.
+    pub body: String,
+    /// Why it belongs here, for people.
+    pub joined: String,
+}
+
+/// The state of the topics at a position.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Checkpoint {
+    /// Where the stream stood.
+    pub position: Position,
+    /// Format of `body`.
+    pub version: u32,
+    /// The state.
+    pub body: Vec<u8>,
+}
+
+/// Everything one step decided; committed whole or not at all.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Step {
+    /// Events with their instant and actor, in order.
+    pub events: Vec<(Instant, String, Event)>,
+    /// Compare-and-swap of a stream position: from, to. From 0 means that none is stored yet.
+    pub position: Option<(Position, Position)>,
+    /// Refused records it passed.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Evidence to keep.
+    pub evidence: Vec<Evidence>,
+    /// Topic state to keep; replaces the one before.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// What the store refuses or fails at.
+#[derive(thiserror::Error, Debug)]
+pub enum StoreError {
+    /// Another process moved the position: this one is a zombie and must stop.
+    #[error("position of {stream}/{partition} is {stored}, not {expected}: another process has moved it")]
+    Fenced {
+        /// Stream.
+        stream: String,
+        /// Partition.
+        partition: i32,
+        /// What is stored.
+        stored: u64,
+        /// What was expected.
+        expected: u64,
+    },
+    /// Another process owns the folder.
+    #[error("{0} is owned by another process")]
+    Locked(String),
+    /// The ledger's chain or a stored row is not what it was.
+    #[error("ledger entry {seq} is not what was written: {detail}")]
+    Broken {
+        /// First bad entry.
+        seq: u64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The database failed; the process stops and recovers at start.
+    #[error("store: {0}")]
+    Failed(String),
+}
+
+/// Domain operations on the store. Every write is one transaction, durable when the call returns.
+pub trait Store: Send + Sync {
+    /// Commits a step; gives the entries as they stand in the ledger.
+    fn commit(&self, step: Step) -> Result<Vec<Entry>, StoreError>;
+    /// Up to `limit` entries with `seq > after`, in order.
+    fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError>;
+    /// Next offset of a partition; 0 where none is stored.
+    fn position(&self, stream: &str, partition: i32) -> Result<u64, StoreError>;
+    /// The last checkpoint.
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;
+    /// Replaces the checkpoint, apart from a step.
+    fn put_checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StoreError>;
+    /// Dead letters, newest first.
+    fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+    /// Number of dead letters by code.
+    fn dead_letter_counts(&self) -> Result<Vec<(RefusalCode, u64)>, StoreError>;
+    /// Evidence of an incident, in the order in which it was kept.
+    fn evidence(&self, incident: &str, limit: usize) -> Result<Vec<Evidence>, StoreError>;
+    /// The salt of a day's source keys: made on first use, `None` once destroyed.
+    fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError>;
+    /// Destroys salts of days before `day`; gives the days whose salt went.
+    fn destroy_salts_before(&self, day: Day) -> Result<Vec<Day>, StoreError>;
+    /// Checks the hash chain from the first entry; gives the number of entries.
+    fn verify(&self) -> Result<u64, StoreError>;
+}

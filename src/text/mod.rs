@@ -1,0 +1,1 @@
+//! Normalising and segmenting. Offsets always lead back into the masked text.

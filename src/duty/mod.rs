@@ -4,6 +4,7 @@
 //! changes state, from events alone, so a replayed ledger gives the same state. Ticks are inputs like any other.
 
 pub mod event;
+pub mod view;
 
 use crate::rule::Finding;
 use crate::time::Instant;

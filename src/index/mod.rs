@@ -1,1 +1,73 @@
-//! Tantivy shards by day: writer with its own positions, search, query language. A derived view: lost shards are rebuilt from the stream.
+//! Tantivy shards by day: writer with its own positions, search, query language. A derived view: lost shards are rebuilt
+//! from the stream.
+
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+
+/// A search as asked.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Query {
+    /// The query language of design section 10.
+    pub q: String,
+    /// Hits wanted, at most [`crate::limits::PAGE`]; 0 = 20.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// `time` (newest first, default) or `relevance`.
+    pub sort: Option<String>,
+    /// For `time:24h`.
+    pub now: Instant,
+}
+
+/// One hit.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Hit {
+    /// Mention id.
+    pub id: String,
+    /// When it was written.
+    pub created_at: Instant,
+    /// Platform.
+    pub platform: String,
+    /// Sort of record.
+    pub kind: String,
+    /// Masked text.
+    pub text: String,
+    /// Byte ranges of the text that matched.
+    pub highlights: Vec<(usize, usize)>,
+    /// Level.
+    pub level: String,
+    /// Class codes.
+    pub classes: Vec<String>,
+    /// District code.
+    pub district: Option<String>,
+    /// Township.
+    pub township: Option<String>,
+    /// Topic.
+    pub topic: Option<String>,
+    /// BM25, 0 when sorted by time.
+    pub score: f64,
+}
+
+/// One page of hits.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Page {
+    /// The hits.
+    pub hits: Vec<Hit>,
+    /// All that match.
+    pub total: u64,
+    /// Cursor of the next page.
+    pub next: Option<String>,
+    /// Microseconds it took.
+    pub took_us: u64,
+}
+
+/// Why a query was not answered.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum QueryError {
+    /// It cannot be read: where and why.
+    #[error("query: {0}")]
+    Syntax(String),
+    /// The index failed.
+    #[error("index: {0}")]
+    Failed(String),
+}

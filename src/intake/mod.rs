@@ -80,3 +80,33 @@ pub trait Source: Send {
     /// Whether everything that is durable now has been read.
     fn at_end(&self) -> bool;
 }
+
+/// What a body at the door gets for an answer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer {
+    /// Durable: 200.
+    Taken(Taken),
+    /// Too large: 413, nothing taken.
+    TooLarge(String),
+    /// Cannot be decoded or is cut: 400, nothing taken.
+    Undecodable(String),
+    /// Unknown coding: 415.
+    UnknownCoding(String),
+    /// Full queue: 429 with this many seconds to wait.
+    Busy(u64),
+    /// The log failed; the process stops: 503.
+    Failed(String),
+}
+
+/// What became of a body's lines.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Taken {
+    /// Mentions that are durable now.
+    pub accepted: u64,
+    /// Mentions that were here before.
+    pub duplicates: u64,
+    /// Refused records, at most [`crate::limits::REFUSALS_TOLD`].
+    pub refused: Vec<Refused>,
+    /// All refused.
+    pub refused_total: u64,
+}

@@ -1,1 +1,109 @@
-fn main(){}
+//! Chooses a role and hands over; everything else is the library's.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use yuqing::run::{assess, backtest, bench, check, demo, replay, search, serve, user};
+use yuqing::settings::Overrides;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Watches what people say in public about a city, finds the events that need an answer, and makes sure the answer is
+/// given in time. It looks at events and services, never at speakers.
+#[derive(Parser)]
+#[command(name = "yuqing", version, after_help = "Examples:\n  yuqing demo                                   a written day in Nanchang, then the console\n  yuqing run                                    the same system on the real clock\n  yuqing assess --text notes.txt                what each line says, and why\n  yuqing search 'time:24h level:L4'             a Chinese-aware query language\n  yuqing backtest history.jsonl.zst             what would have been raised\n\nExit codes: 0 done, 1 done and faults were found, 2 wrong usage, 3 could not.")]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Args)]
+struct Common {
+    /// Settings file; several times: later over earlier [default: pipelines/local.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Vec<PathBuf>,
+    /// Folder of everything kept, over the settings
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address and port, over the settings
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// One JSON object a line on standard output
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Everything in one process, on embedded parts
+    Run {
+        /// Let mentions in without a token (loopback listeners only)
+        #[arg(long)]
+        open_intake: bool,
+        /// Pipeline file [default: pipelines/local.toml]
+        pipeline: Option<PathBuf>,
+    },
+    /// Plays a written day in Nanchang through the whole system on a virtual clock, then serves the console
+    Demo(demo::Options),
+    /// Tells every fault in settings and dictionaries at once
+    Check,
+    /// What texts or mentions say, with causes
+    Assess(assess::Options),
+    /// Cuts each line into words
+    Segment {
+        /// File, or `-`
+        file: PathBuf,
+    },
+    /// Searches the index, also beside a running process
+    Search(search::Options),
+    /// Feeds a file of mentions into a running process
+    Replay(replay::Options),
+    /// Topics and rules over history, on event time, without side effects
+    Backtest(backtest::Options),
+    /// Accounts and tokens
+    User {
+        #[command(subcommand)]
+        action: user::Action,
+    },
+    /// Measures the whole path on generated mentions
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("YUQING_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(if matches!(cli.role, Role::Run { .. }) { "info,tantivy=warn" } else { "warn,tantivy=error" })
+    });
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match hand_over(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("yuqing: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn hand_over(cli: Cli) -> anyhow::Result<u8> {
+    let Common { mut settings, data, listen, json } = cli.common;
+    let mut overrides = Overrides { data, listen, open_intake: false };
+    match cli.role {
+        Role::Run { open_intake, pipeline } => {
+            settings.splice(0..0, pipeline);
+            overrides.open_intake = open_intake;
+            serve::run(&settings, &overrides)
+        }
+        Role::Demo(options) => demo::run(&settings, &overrides, &options, json),
+        Role::Check => check::run(&settings, &overrides, json),
+        Role::Assess(options) => assess::run(&settings, &overrides, &options, json),
+        Role::Segment { file } => assess::segment(&settings, &overrides, &file),
+        Role::Search(options) => search::run(&settings, &overrides, &options, json),
+        Role::Replay(options) => replay::run(&settings, &overrides, &options, json),
+        Role::Backtest(options) => backtest::run(&settings, &overrides, &options, json),
+        Role::User { action } => user::run(&settings, &overrides, &action, json),
+        Role::Bench(options) => bench::run(&settings, &overrides, &options, json),
+    }
+}

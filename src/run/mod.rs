@@ -1,1 +1,43 @@
 //! The loops and commands: one straight line of wiring in app.rs, the desk, the demo, backtest, replay, bench.
+
+pub mod app;
+pub mod assess;
+pub mod backtest;
+pub mod bench;
+pub mod check;
+pub mod day;
+pub mod demo;
+pub mod desk;
+pub mod house;
+pub mod replay;
+pub mod search;
+pub mod serve;
+pub mod tables;
+pub mod user;
+
+use crate::settings::{Overrides, Settings};
+use anyhow::anyhow;
+use std::path::PathBuf;
+
+/// Settings, or every fault in one error.
+pub fn settings(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Settings> {
+    crate::settings::load(files, overrides).map_err(|faults| anyhow!("settings:\n{}", app::join(&faults)))
+}
+
+/// Prints one JSON object on a line of standard output.
+pub fn say<T: serde::Serialize>(line: &T) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    // A reader that went away (`| head`) ends the printing, not the work.
+    if serde_json::to_writer(&mut out, line).is_ok() {
+        let _ = out.write_all(b"\n");
+        let _ = out.flush();
+    }
+}
+
+/// A line for a refused record.
+pub fn say_refused(refused: &crate::mention::Refused) {
+    let mut line = serde_json::to_value(refused).unwrap_or_default();
+    line["type"] = "refused".into();
+    say(&line);
+}

@@ -1,1 +1,142 @@
 //! Settings in two levels: raw as written, checked as meant. All faults are told at once, with file and line.
+//!
+//! Flows in: the text of one or more TOML files, later over earlier, and `dictionaries/`. Flows out: [`Settings`], or
+//! every fault. Knows no channel: what a section means is checked by the room that owns it.
+
+mod dictionaries;
+mod raw;
+
+pub use dictionaries::read_dictionaries;
+pub use raw::{read, KafkaRaw, Raw};
+
+use crate::duty::Plan;
+use crate::lexicon::{Fault, Sources};
+use crate::outlet::Channels;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The default pipeline, for a program started outside its repository.
+pub const LOCAL: &str = include_str!("../../pipelines/local.toml");
+
+/// Settings as meant.
+#[derive(Clone)]
+pub struct Settings {
+    /// Everything the program keeps.
+    pub data: PathBuf,
+    /// The files of the city.
+    pub sources: Sources,
+    /// The one port.
+    pub listen: SocketAddr,
+    /// Watched folder.
+    pub inbox: PathBuf,
+    /// Mentions come in without a token.
+    pub open_intake: bool,
+    /// Milliseconds between index commits.
+    pub index_commit_ms: u64,
+    /// Bytes of the shard writers' buffers.
+    pub index_memory: usize,
+    /// Who is called and when.
+    pub plan: Plan,
+    /// Where notices go.
+    pub channels: Channels,
+    /// What people reach the console by.
+    pub public_url: Option<String>,
+}
+
+/// What the command line lays over the files.
+#[derive(Clone, Default, Debug)]
+pub struct Overrides {
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--open-intake`.
+    pub open_intake: bool,
+}
+
+/// Reads and checks settings files; the embedded default where `files` is empty and there is no `pipelines/local.toml`.
+pub fn load(files: &[PathBuf], overrides: &Overrides) -> Result<Settings, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut raw = Raw::default();
+    let default = PathBuf::from("pipelines/local.toml");
+    let listed: Vec<PathBuf> = if files.is_empty() && default.is_file() { vec![default] } else { files.to_vec() };
+    if listed.is_empty() {
+        faults.extend(read("pipelines/local.toml", LOCAL, &mut raw));
+    }
+    for file in &listed {
+        let name = file.display().to_string();
+        match std::fs::read_to_string(file) {
+            Ok(text) => faults.extend(read(&name, &text, &mut raw)),
+            Err(error) => faults.push(Fault { file: name, line: 0, detail: format!("cannot be read: {error}") }),
+        }
+    }
+    check(raw, overrides, faults)
+}
+
+fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Settings, Vec<Fault>> {
+    let mut fault = |place: &(String, usize), detail: String| {
+        faults.push(Fault { file: place.0.clone(), line: place.1, detail });
+    };
+    let data = overrides.data.clone().unwrap_or_else(|| PathBuf::from(raw.data.as_deref().unwrap_or("data")));
+    let listen_text = overrides.listen.clone().or(raw.listen.clone()).unwrap_or_else(|| "127.0.0.1:8765".to_owned());
+    let listen: Option<SocketAddr> = listen_text.parse().ok();
+    if listen.is_none() {
+        fault(&raw.place("listen"), format!("`{listen_text}` is no address and port; write 127.0.0.1:8765"));
+    }
+    let open_intake = overrides.open_intake || raw.intake.open;
+    if open_intake && listen.is_some_and(|addr| !addr.ip().is_loopback()) {
+        fault(&raw.place("intake"), "an open intake needs a loopback listener; set listen to 127.0.0.1".to_owned());
+    }
+    if !(16..=4_096).contains(&raw.index.memory_mb) {
+        fault(&raw.place("index"), "memory_mb must be from 16 to 4096".to_owned());
+    }
+    if !(50..=60_000).contains(&raw.index.commit_ms) {
+        fault(&raw.place("index"), "commit_ms must be from 50 to 60000".to_owned());
+    }
+    let public_url = raw.outlet.public_url.clone().filter(|url| !url.is_empty());
+    let names: Vec<String> = raw.channels.iter().map(|channel| channel.name.clone()).collect();
+    let channel_plans = raw.channel_plans();
+    let plan = match Plan::check(raw.plan(channel_plans)) {
+        Ok(plan) => Some(plan),
+        Err(details) => {
+            details.into_iter().for_each(|detail| fault(&raw.place("duty"), detail));
+            None
+        }
+    };
+    for officer in &raw.officers {
+        for channel in officer.channels.iter().filter(|channel| !names.contains(channel)) {
+            fault(&raw.place("officers"), format!("officer `{}` names channel `{channel}`, which no [[channels]] defines", officer.name));
+        }
+    }
+    let channels = match Channels::check(raw.channels.clone(), raw.outlet.clone()) {
+        Ok(channels) => Some(channels),
+        Err(details) => {
+            details.into_iter().for_each(|detail| fault(&raw.place("channels"), detail));
+            None
+        }
+    };
+    let folder = PathBuf::from(raw.dictionaries.as_deref().unwrap_or("dictionaries"));
+    let written = raw.dictionaries.is_some() && folder.as_os_str() != "dictionaries";
+    let sources = match read_dictionaries(&folder, written) {
+        Ok(sources) => sources,
+        Err(more) => {
+            faults.extend(more);
+            Sources::new()
+        }
+    };
+    match (listen, plan, channels) {
+        (Some(listen), Some(plan), Some(channels)) if faults.is_empty() => Ok(Settings {
+            inbox: data.join(raw.intake.inbox.as_deref().unwrap_or("inbox")),
+            data,
+            sources,
+            listen,
+            open_intake,
+            index_commit_ms: raw.index.commit_ms,
+            index_memory: raw.index.memory_mb << 20,
+            plan,
+            channels,
+            public_url,
+        }),
+        _ => Err(faults),
+    }
+}

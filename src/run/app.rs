@@ -1,0 +1,199 @@
+//! The wiring of one process, in one straight line; tear-down is the reverse.
+
+use crate::assess::Reader;
+use crate::clock::Clock;
+use crate::duty::event::{Entry, Notice};
+use crate::index::{Searcher, Writer};
+use crate::intake::{Intake, folder};
+use crate::ledger::Store;
+use crate::ledger::sqlite::Sqlite;
+use crate::metrics::Metrics;
+use crate::run::desk::{Ask, Desk, Parts, Progress, Shown};
+use crate::run::house::Rooms;
+use crate::run::tables;
+use crate::settings::Settings;
+use crate::web::accounts::{Accounts, Bootstrap};
+use crate::web::{WebOptions, router};
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use tokio::sync::{mpsc, watch};
+
+/// Questions that wait for the desk.
+const ASKS: usize = 1_024;
+/// Notices handed to the senders at once.
+const DUE: usize = 256;
+/// Notices being sent at once: a slow receiver holds up no other.
+const SENDING: usize = 16;
+/// Milliseconds between two looks into the watched folder.
+const SWEEP_MS: u64 = 500;
+
+/// A running house.
+pub struct App {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Said once, at the very first start.
+    pub bootstrap: Option<Bootstrap>,
+    /// How far the desk is.
+    pub progress: watch::Receiver<Progress>,
+    /// Searches, as the door does.
+    pub searcher: Arc<Searcher>,
+    /// The doors' queue.
+    pub intake: Intake,
+    asks: SyncSender<Ask>,
+    desk: Option<std::thread::JoinHandle<()>>,
+    failed: watch::Receiver<bool>,
+    stop: watch::Sender<bool>,
+}
+
+/// Hears every committed ledger entry.
+pub type Observer = Box<dyn FnMut(&Entry) + Send>;
+
+impl App {
+    /// Opens everything and starts listening.
+    pub async fn start(settings: Settings, clock: Clock, observer: Observer) -> anyhow::Result<App> {
+        std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
+        let tables = tables::load(&settings.sources).map_err(|faults| anyhow::anyhow!("{}", join(&faults)))?;
+        let metrics = Arc::new(Metrics::new()?);
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&settings.data)?);
+        let accounts = Arc::new(Accounts::open(&settings.data)?);
+        let bootstrap = accounts.bootstrap(clock.now())?;
+        let reader = Arc::new(tables.reader);
+        let index_dir = settings.data.join("index");
+        let index = Writer::open(&index_dir, settings.index_memory)?;
+        let words = reader.clone();
+        let searcher = Arc::new(Searcher::open(&index_dir, Arc::new(move |text: &str| words.words(text)))?);
+        let salts = store.clone();
+        let salts = Arc::new(move |day| salts.salt(day).ok().flatten());
+        let (intake, source) = Intake::open(&settings.data.join("intake"), tables.door, salts, clock.clone())?;
+        let ready_at = intake.end();
+
+        let (asks, asked) = sync_channel(ASKS);
+        let (due, notices) = mpsc::channel(DUE);
+        let (progress_out, progress) = watch::channel(Progress::default());
+        let (shown_out, shown) = watch::channel(Arc::new(Shown::default()));
+        let (failed_out, failed) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let parts = Parts {
+            clock: clock.clone(), store: store.clone(), source: Box::new(source), reader, rules: tables.rules, plan: settings.plan.clone(), index,
+            commit_ms: settings.index_commit_ms, metrics: metrics.clone(), asks: asked, due, progress: progress_out, state: shown_out, observer, readers: 2,
+        };
+        let desk = Desk::recover(parts)?;
+        let desk = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
+            if let Err(error) = desk.run() {
+                tracing::error!(%error, "the desk stopped; restart recovers from the ledger");
+                failed_out.send_replace(true);
+            }
+        })?;
+
+        let listener = tokio::net::TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let addr = listener.local_addr()?;
+        let changes = follow(progress.clone());
+        let rooms = Rooms {
+            clock: clock.clone(), intake: intake.clone(), searcher: searcher.clone(), store: store.clone(), metrics, asks: asks.clone(), shown,
+            progress: progress.clone(), changes, on_duty: settings.plan.roster(), channels: settings.channels.names(), ready_at,
+        };
+        let options = WebOptions { open_intake: settings.open_intake, tls: false, public_url: settings.public_url.clone(), link_key: accounts.link_key()? };
+        let routes = router(Arc::new(rooms), accounts, options);
+        let mut stopping = stopped.clone();
+        tokio::spawn(async move {
+            let ended = axum::serve(listener, routes).with_graceful_shutdown(async move {
+                // An error means that the house is gone: stop too.
+                let _ = stopping.wait_for(|&stop| stop).await;
+            });
+            if let Err(error) = ended.await {
+                tracing::error!(%error, "the door stopped");
+            }
+        });
+        tokio::spawn(send(notices, settings.channels.clone(), clock.clone(), asks.clone()));
+        tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), clock.clone(), stopped));
+        tokio::task::spawn_blocking(move || forget_salts(&*store, &clock));
+        Ok(App { addr, bootstrap, progress, searcher, intake, asks, desk: Some(desk), failed, stop })
+    }
+
+    /// Waits until the desk failed; a house whose desk runs never ends by itself.
+    pub async fn failed(&mut self) {
+        let _ = self.failed.wait_for(|&failed| failed).await;
+        if !*self.failed.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until the desk has read `offset` and looked at every deadline up to `now`.
+    pub async fn settled(&mut self, offset: u64, now: crate::time::Instant) {
+        let _ = self.progress.wait_for(|at| at.offset >= offset && at.now.is_some_and(|then| then >= now)).await;
+    }
+
+    /// Stops in the reverse order: door, desk with its last commit.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let (asks, desk) = (self.asks.clone(), self.desk.take());
+        let ended = tokio::task::spawn_blocking(move || {
+            // A desk that failed hears nothing; joining it is enough.
+            let _ = asks.send(Ask::Stop);
+            desk.map(std::thread::JoinHandle::join)
+        });
+        if ended.await.is_err() {
+            tracing::error!("the desk could not be joined");
+        }
+    }
+}
+
+/// Faults, one a line.
+pub fn join(faults: &[crate::lexicon::Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn follow(mut progress: watch::Receiver<Progress>) -> watch::Receiver<u64> {
+    let (out, changes) = watch::channel(0);
+    tokio::spawn(async move {
+        while progress.changed().await.is_ok() {
+            let version = progress.borrow_and_update().version;
+            out.send_if_modified(|last| std::mem::replace(last, version) != version);
+        }
+    });
+    changes
+}
+
+/// Sends what is due; the desk hears how each attempt ended.
+async fn send(mut notices: mpsc::Receiver<Notice>, channels: crate::outlet::Channels, clock: Clock, asks: SyncSender<Ask>) {
+    let slots = Arc::new(tokio::sync::Semaphore::new(SENDING));
+    while let Some(notice) = notices.recv().await {
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let (channels, clock, asks) = (channels.clone(), clock.clone(), asks.clone());
+        tokio::spawn(async move {
+            let verdict = channels.send(&notice.channel, &notice, clock.now()).await;
+            drop(slot);
+            let told = tokio::task::spawn_blocking(move || asks.send(Ask::Sent(notice.key, verdict)).is_ok()).await;
+            if !matches!(told, Ok(true)) {
+                tracing::warn!("an outcome came after the desk had stopped; the notice is sent again under the same key");
+            }
+        });
+    }
+}
+
+/// Feeds the watched folder through the same door.
+async fn sweep(intake: Intake, inbox: std::path::PathBuf, clock: Clock, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let (intake, inbox, now) = (intake.clone(), inbox.clone(), clock.now());
+        match tokio::task::spawn_blocking(move || folder::sweep(&intake, &inbox, now)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the watched folder cannot be read"),
+            Err(_) => return,
+        }
+        let pause = tokio::time::sleep(std::time::Duration::from_millis(SWEEP_MS));
+        tokio::select! {
+            _ = pause => {}
+            _ = stopped.wait_for(|&stop| stop) => return,
+        }
+    }
+}
+
+/// Salts of days that ended more than two days ago are destroyed at every start; the daily run is the operator's restart or timer.
+fn forget_salts(store: &dyn Store, clock: &Clock) {
+    let keep = (clock.now() - crate::limits::SALT_AGE).day();
+    if let Err(error) = store.destroy_salts_before(keep) {
+        tracing::error!(%error, "salts could not be destroyed");
+    }
+}

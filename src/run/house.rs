@@ -1,0 +1,151 @@
+//! The house as the door sees it: the desk's shown state, the intake and the index behind one trait.
+
+use crate::clock::Clock;
+use crate::duty::Command;
+use crate::duty::event::Event;
+use crate::duty::view::IncidentView;
+use crate::index::{Page, Query, QueryError, Searcher};
+use crate::intake::{Answer, Intake};
+use crate::ledger::{Evidence, Store};
+use crate::metrics::Metrics;
+use crate::run::desk::{Ask, Progress, Shown};
+use crate::time::Instant;
+use crate::web::{Answering, CommandRefused, House, TopicView, View};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use tokio::sync::{oneshot, watch};
+
+/// Evidence shown on a page.
+const EVIDENCE_SHOWN: usize = 200;
+
+/// Everything the door needs.
+pub struct Rooms {
+    /// The time.
+    pub clock: Clock,
+    /// Takes bodies.
+    pub intake: Intake,
+    /// Reads the shards.
+    pub searcher: Arc<Searcher>,
+    /// Evidence and dead letters.
+    pub store: Arc<dyn Store>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// The desk's ear.
+    pub asks: SyncSender<Ask>,
+    /// The desk's state.
+    pub shown: watch::Receiver<Arc<Shown>>,
+    /// The desk's progress.
+    pub progress: watch::Receiver<Progress>,
+    /// Bumped when the state changed.
+    pub changes: watch::Receiver<u64>,
+    /// Officers: role, name.
+    pub on_duty: Vec<(String, String)>,
+    /// Names of all channels.
+    pub channels: Vec<String>,
+    /// Offset that had to be read before this process was ready.
+    pub ready_at: u64,
+}
+
+impl Rooms {
+    async fn ask<T: Send>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Ask + Send) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let asks = self.asks.clone();
+        let ask = make(reply);
+        // The desk's queue is short and never full for long; waiting belongs on a blocking thread.
+        let sent = match asks.try_send(ask) {
+            Ok(()) => true,
+            Err(std::sync::mpsc::TrySendError::Full(ask)) => tokio::task::block_in_place(|| asks.send(ask).is_ok()),
+            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => false,
+        };
+        if sent { answer.await.ok() } else { None }
+    }
+}
+
+impl House for Rooms {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn view(&self) -> Arc<View> {
+        let shown = self.shown.borrow().clone();
+        let dead_letters = self.store.dead_letter_counts().map_or(0, |counts| counts.iter().map(|(_, count)| count).sum());
+        let channels = self.channels.iter().map(|name| (name.clone(), shown.channels.get(name).copied())).collect();
+        Arc::new(View {
+            now: Some(self.clock.now()),
+            incidents: shown.incidents.clone(),
+            last_mention: shown.last_mention,
+            read_today: shown.per_hour.iter().sum(),
+            per_hour: shown.per_hour.clone(),
+            dead_letters,
+            withheld: shown.withheld.iter().map(|(reason, count)| (reason.clone(), *count)).collect(),
+            on_duty: self.on_duty.clone(),
+            channels,
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    fn topic<'a>(&'a self, incident: &'a str) -> Answering<'a, TopicView> {
+        let incident = incident.to_owned();
+        Box::pin(async move { self.ask(|reply| Ask::Topic(incident, reply)).await.unwrap_or_default() })
+    }
+
+    fn evidence<'a>(&'a self, incident: &'a str) -> Answering<'a, Vec<Evidence>> {
+        let (store, incident) = (self.store.clone(), incident.to_owned());
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || store.evidence(&incident, EVIDENCE_SHOWN)).await;
+            match read {
+                Ok(Ok(evidence)) => evidence,
+                _ => {
+                    tracing::warn!("evidence could not be read");
+                    Vec::new()
+                }
+            }
+        })
+    }
+
+    fn command<'a>(&'a self, command: Command) -> Answering<'a, Result<IncidentView, CommandRefused>> {
+        Box::pin(async move { self.ask(|reply| Ask::Command(command, reply)).await.unwrap_or(Err(CommandRefused::Unavailable)) })
+    }
+
+    fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer> {
+        let (intake, now) = (self.intake.clone(), self.clock.now());
+        Box::pin(async move {
+            let taken = tokio::task::spawn_blocking(move || intake.offer(json, coding.as_deref(), &body, now)).await;
+            taken.unwrap_or_else(|_| Answer::Failed("the intake stopped".to_owned()))
+        })
+    }
+
+    fn search<'a>(&'a self, by: &'a str, purpose: &'a str, query: Query) -> Answering<'a, Result<Page, QueryError>> {
+        let (searcher, q) = (self.searcher.clone(), query.q.clone());
+        let (by, purpose, asks) = (by.to_owned(), purpose.to_owned(), self.asks.clone());
+        Box::pin(async move {
+            let page = tokio::task::spawn_blocking(move || searcher.search(&query)).await;
+            let page = page.map_err(|_| QueryError::Failed("the search stopped".to_owned()))??;
+            let searched = Event::Searched { by: by.clone(), purpose, query: q, total: page.total };
+            let audited = tokio::task::spawn_blocking(move || asks.send(Ask::Audit(by, searched)).is_ok()).await;
+            match audited {
+                Ok(true) => Ok(page),
+                _ => Err(QueryError::Failed("the search could not be written to the audit".to_owned())),
+            }
+        })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let progress = self.progress.borrow();
+        if progress.offset < self.ready_at {
+            return Err(format!("reading the stream: {} of {}", progress.offset, self.ready_at));
+        }
+        if progress.indexed < self.ready_at {
+            return Err(format!("indexing: {} of {}", progress.indexed, self.ready_at));
+        }
+        Ok(())
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.lag.set(self.intake.end().saturating_sub(self.progress.borrow().offset) as i64);
+        self.metrics.render()
+    }
+}

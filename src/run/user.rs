@@ -1,0 +1,52 @@
+//! `yuqing user`: accounts and tokens, also while `run` is up.
+
+use crate::clock::Clock;
+use crate::run::{say, settings};
+use crate::settings::Overrides;
+use crate::web::accounts::{Accounts, Role};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What to do.
+#[derive(clap::Subcommand, Debug)]
+pub enum Action {
+    /// Makes a token for a program; said once, kept only hashed
+    Token {
+        /// Name of the program
+        name: String,
+        /// operator, officer, desk, analyst, intake
+        #[arg(long)]
+        role: String,
+    },
+    /// Makes an account for a person, or gives it a new password; said once
+    Add {
+        /// Account name
+        name: String,
+        /// operator, officer, desk, analyst
+        #[arg(long)]
+        role: String,
+    },
+}
+
+/// Exit code 0; 2 for an unknown role.
+pub fn run(files: &[PathBuf], overrides: &Overrides, action: &Action, json: bool) -> anyhow::Result<u8> {
+    let settings = settings(files, overrides)?;
+    std::fs::create_dir_all(&settings.data)?;
+    let accounts = Accounts::open(&settings.data)?;
+    let (Action::Token { name, role } | Action::Add { name, role }) = action;
+    let Some(known) = Role::parse(role) else {
+        eprintln!("yuqing: unknown role `{role}`; one of operator, officer, desk, analyst, intake");
+        return Ok(2);
+    };
+    let now = Clock::Real.now();
+    let (kind, secret) = match action {
+        Action::Token { .. } => ("token", accounts.token(name, known, now)?),
+        Action::Add { .. } => ("password", accounts.add(name, known, now)?),
+    };
+    if json {
+        say(&json!({"type": kind, "name": name, "role": role, kind: secret}));
+    } else {
+        println!("{secret}");
+    }
+    Ok(0)
+}

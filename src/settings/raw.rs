@@ -1,0 +1,168 @@
+//! Settings as written: one struct a section, unknown fields are errors, and each section remembers where it stands so
+//! that a later fault can name its line.
+
+use crate::lexicon::Fault;
+use crate::outlet::{ChannelRaw, OutletRaw};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use std::collections::BTreeMap;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// `[intake]`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IntakeRaw {
+    /// Watched folder, under `data`.
+    pub inbox: Option<String>,
+    /// Mentions come in without a token.
+    pub open: bool,
+}
+
+/// `[index]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IndexRaw {
+    /// Milliseconds between commits.
+    pub commit_ms: u64,
+    /// MiB of the shard writers' buffers.
+    pub memory_mb: usize,
+}
+
+impl Default for IndexRaw {
+    fn default() -> IndexRaw {
+        IndexRaw { commit_ms: 1_000, memory_mb: 192 }
+    }
+}
+
+/// `[duty]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DutyRaw {
+    /// Minutes an acknowledgement holds.
+    pub ack_minutes: i64,
+    /// Minutes from the raising to each step.
+    pub ladder_minutes: Vec<i64>,
+}
+
+impl Default for DutyRaw {
+    fn default() -> DutyRaw {
+        DutyRaw { ack_minutes: 15, ladder_minutes: vec![0, 5, 10, 15] }
+    }
+}
+
+/// `[[officers]]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfficerRaw {
+    /// Name.
+    pub name: String,
+    /// Role on the roster, for people.
+    #[serde(default)]
+    pub role: String,
+    /// Names of channels.
+    #[serde(default)]
+    pub channels: Vec<String>,
+}
+
+/// `[kafka]`: read, so that one file serves every role; used by `worker` and `desk`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct KafkaRaw {
+    /// Brokers.
+    pub bootstrap: Option<String>,
+}
+
+/// All sections.
+#[derive(Clone, Default)]
+pub struct Raw {
+    /// Folder of everything kept.
+    pub data: Option<String>,
+    /// Folder of the city.
+    pub dictionaries: Option<String>,
+    /// Address and port.
+    pub listen: Option<String>,
+    /// `[intake]`.
+    pub intake: IntakeRaw,
+    /// `[index]`.
+    pub index: IndexRaw,
+    /// `[duty]`.
+    pub duty: DutyRaw,
+    /// `[[officers]]`.
+    pub officers: Vec<OfficerRaw>,
+    /// `[outlet]`.
+    pub outlet: OutletRaw,
+    /// `[[channels]]`.
+    pub channels: Vec<ChannelRaw>,
+    /// `[kafka]`.
+    pub kafka: KafkaRaw,
+    places: BTreeMap<String, (String, usize)>,
+}
+
+impl Raw {
+    /// File and line of a section.
+    pub fn place(&self, section: &str) -> (String, usize) {
+        self.places.get(section).cloned().unwrap_or_else(|| ("pipelines/local.toml".to_owned(), 0))
+    }
+}
+
+/// Reads one file over `raw`; gives its faults.
+pub fn read(file: &str, text: &str, raw: &mut Raw) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let fault = |at: usize, detail: &str| Fault { file: file.to_owned(), line: line_of(text, at), detail: detail.to_owned() };
+    let table = match DeTable::parse(text) {
+        Ok(table) => table.into_inner(),
+        Err(error) => return vec![fault(error.span().map_or(0, |span| span.start), error.message())],
+    };
+    for (key, value) in table {
+        let at = value.span().start;
+        let name = key.get_ref().to_string();
+        raw.places.insert(name.clone(), (file.to_owned(), line_of(text, key.span().start)));
+        let result = match name.as_str() {
+            "data" => set(value).map(|it| raw.data = it),
+            "dictionaries" => set(value).map(|it| raw.dictionaries = it),
+            "listen" => set(value).map(|it| raw.listen = it),
+            "intake" => set(value).map(|it| raw.intake = it),
+            "index" => set(value).map(|it| raw.index = it),
+            "duty" => set(value).map(|it| raw.duty = it),
+            "outlet" => set(value).map(|it| raw.outlet = it),
+            "kafka" => set(value).map(|it| raw.kafka = it),
+            "officers" => each(value, &mut faults, &fault).map(|all| raw.officers = all),
+            "channels" => each(value, &mut faults, &fault).map(|all| raw.channels = all),
+            _ => {
+                faults.push(fault(key.span().start, &format!("unknown section or setting `{name}`")));
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            faults.push(fault(error.span().map_or(at, |span| span.start), error.message()));
+        }
+    }
+    faults
+}
+
+fn set<'de, T: Deserialize<'de>>(value: Spanned<DeValue<'de>>) -> Result<T, toml::de::Error> {
+    T::deserialize(value.into_deserializer())
+}
+
+/// Every element of an array of tables by itself, so that one bad one does not hide the next.
+fn each<'de, T: Deserialize<'de>>(value: Spanned<DeValue<'de>>, faults: &mut Vec<Fault>, fault: &dyn Fn(usize, &str) -> Fault) -> Result<Vec<T>, toml::de::Error> {
+    let at = value.span().start;
+    let DeValue::Array(items) = value.into_inner() else {
+        faults.push(fault(at, "must be written as [[…]]"));
+        return Ok(Vec::new());
+    };
+    let mut all = Vec::new();
+    for item in items {
+        let at = item.span().start;
+        match set(item) {
+            Ok(one) => all.push(one),
+            Err(error) => faults.push(fault(error.span().map_or(at, |span| span.start), error.message())),
+        }
+    }
+    Ok(all)
+}
+
+fn line_of(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|&byte| byte == b'\n').count() + 1
+}

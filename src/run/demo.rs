@@ -11,7 +11,7 @@ use crate::run::replay::{Sender, Speed, speed};
 use crate::run::{say, settings};
 use crate::rule::{Finding, FindingKind};
 use crate::settings::Overrides;
-use crate::time::{Instant, Span};
+use crate::time::Span;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,8 +166,7 @@ fn table(day: &Day, seen: &Seen, mentions: u64, json: bool) {
         let good = planted.expected == level;
         as_expected += usize::from(good);
         let count = found.map(|(_, finding)| finding.mentions.len());
-        let first = day.posts.iter().find(|post| planted.ids.contains(&post.id)).map(|post| post.created_at);
-        let minutes = found.zip(first).map(|((_, finding), first): (_, Instant)| ((finding.at - first).as_minutes() * 10.0).round() / 10.0);
+        let minutes = found.map(|(_, finding)| ((finding.at - planted.first).as_minutes() * 10.0).round() / 10.0);
         if json {
             say(&json!({"type": "planted", "scenario": planted.scenario, "expected": planted.expected, "raised": found.is_some(), "level": level,
                 "mentions": count, "minutes": minutes}));

@@ -1,6 +1,12 @@
 //! Classes, terms, patterns, cues, places, units, platforms, rules and calendar: as written (raw, with file and line for
 //! every fault) and as meant (compiled tables). Takes text, never a path: reading files is the shell's work.
 
+mod compile;
+mod read;
+
+pub use compile::{ClassInfo, Entry, Found, Group, Lexicon, Pattern, Role, Route, Unit};
+pub use read::{CLASS_CODES, NOISE_KINDS};
+
 use std::collections::BTreeMap;
 
 /// The files of `dictionaries/`, by file name (`terms.tsv`).

@@ -1,5 +1,11 @@
 //! Normalising and segmenting. Offsets always lead back into the masked text.
 
+mod normal;
+mod segment;
+
+pub use normal::{Normaliser, is_han, normalise};
+pub use segment::{Segmenter, segment_line};
+
 /// A normalised text that knows where each of its bytes came from.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Normal {

@@ -3,6 +3,12 @@
 //! In: one JSON object (design section 5). Out: a [`Mention`] whose texts are masked and whose author is gone but for
 //! a day-salted source key, or a [`Refused`] with a reason from a closed list. Nothing here reads a clock or a file.
 
+pub mod mask;
+mod numbers;
+pub mod read;
+mod scrub;
+pub mod source;
+
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 

@@ -47,6 +47,15 @@ pub struct Notice {
     pub decided_at: Instant,
 }
 
+/// One step of a ladder as fixed when it was planned.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// When it comes due.
+    pub at: Instant,
+    /// Who is called; empty where nobody is on duty for it.
+    pub officers: Vec<String>,
+}
+
 /// One thing decided or done.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
@@ -141,6 +150,15 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The ladder was fixed: absolute instants that later changes of the settings do not move.
+    EscalationPlanned {
+        /// `I-…`.
+        incident: String,
+        /// Why step 0 speaks.
+        reason: Reason,
+        /// The steps, in order.
+        steps: Vec<PlannedStep>,
+    },
     /// A ladder step came due.
     Escalated {
         /// `I-…`.
@@ -189,6 +207,54 @@ pub enum Event {
         /// Version.
         version: String,
     },
+}
+
+impl Event {
+    /// The incident it is about, where it names one.
+    pub fn incident(&self) -> Option<&str> {
+        match self {
+            Event::IncidentRaised { incident, .. }
+            | Event::IncidentChanged { incident, .. }
+            | Event::Acknowledged { incident, .. }
+            | Event::AcknowledgementExpired { incident }
+            | Event::Confirmed { incident, .. }
+            | Event::Dismissed { incident, .. }
+            | Event::ClockStarted { incident, .. }
+            | Event::ClockOverdue { incident, .. }
+            | Event::ClockCancelled { incident, .. }
+            | Event::EscalationPlanned { incident, .. }
+            | Event::Escalated { incident, .. } => Some(incident),
+            Event::NoticeDecided { notice } => Some(&notice.incident),
+            Event::TopicsMerged { .. }
+            | Event::NoticeAttempted { .. }
+            | Event::Searched { .. }
+            | Event::SaltDestroyed { .. }
+            | Event::Started { .. } => None,
+        }
+    }
+
+    /// The name scripts see: `incident_raised`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::IncidentRaised { .. } => "incident_raised",
+            Event::IncidentChanged { .. } => "incident_changed",
+            Event::TopicsMerged { .. } => "topics_merged",
+            Event::Acknowledged { .. } => "acknowledged",
+            Event::AcknowledgementExpired { .. } => "acknowledgement_expired",
+            Event::Confirmed { .. } => "confirmed",
+            Event::Dismissed { .. } => "dismissed",
+            Event::ClockStarted { .. } => "clock_started",
+            Event::ClockOverdue { .. } => "clock_overdue",
+            Event::ClockCancelled { .. } => "clock_cancelled",
+            Event::EscalationPlanned { .. } => "escalation_planned",
+            Event::Escalated { .. } => "escalated",
+            Event::NoticeDecided { .. } => "notice_decided",
+            Event::NoticeAttempted { .. } => "notice_attempted",
+            Event::Searched { .. } => "searched",
+            Event::SaltDestroyed { .. } => "salt_destroyed",
+            Event::Started { .. } => "started",
+        }
+    }
 }
 
 /// An event where it stands in the ledger.

@@ -1,10 +1,23 @@
 //! Duty: what happens after something was noticed. [`event::Event`]s are the only memory; [`State`] is their fold.
 //!
-//! `apply(state, plan, now, input) -> Decided` is the only thing that decides; [`State::absorb`] the only thing that
+//! `apply(state, plan, now, input) -> events or refusal` is the only thing that decides; [`State::absorb`] the only thing that
 //! changes state, from events alone, so a replayed ledger gives the same state. Ticks are inputs like any other.
 
 pub mod event;
+pub mod plan;
 pub mod view;
+
+mod apply;
+mod facts;
+mod show;
+mod state;
+#[cfg(test)]
+mod timelines;
+mod words;
+
+pub use apply::{Refusal, apply};
+pub use plan::{ChannelPlan, Plan, PlanRaw};
+pub use state::State;
 
 use crate::rule::Finding;
 use crate::time::Instant;

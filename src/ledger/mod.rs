@@ -2,6 +2,9 @@
 //! and checkpoint that one step decided, in one transaction. [`Store`] is the narrow trait; SQLite and PostgreSQL pass
 //! one conformance suite.
 
+pub mod conformance;
+pub mod sqlite;
+
 use crate::duty::event::{Entry, Event};
 use crate::mention::RefusalCode;
 use crate::time::{Day, Instant};

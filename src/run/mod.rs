@@ -1,1 +1,3 @@
 //! The loops and commands: one straight line of wiring in app.rs, the desk, the demo, backtest, replay, bench.
+
+pub mod day;

@@ -1,8 +1,8 @@
 //! The only file that reads a clock. Everything else is told the time.
 
 use crate::time::Instant;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Where the shell has its time from: the host's clock, or a hand that the demo and the tests move.
 #[derive(Clone, Debug)]

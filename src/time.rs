@@ -97,7 +97,12 @@ impl Instant {
         let at = self.shanghai();
         format!(
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}+08:00",
-            at.year(), at.month(), at.day(), at.hour(), at.minute(), at.second()
+            at.year(),
+            at.month(),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second()
         )
     }
 }

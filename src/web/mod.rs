@@ -1,7 +1,7 @@
 //! The HTTP door for people and programs: console, API, health, metrics, accounts and sessions.
 
-use crate::duty::view::IncidentView;
 use crate::duty::Command;
+use crate::duty::view::IncidentView;
 use crate::intake::Answer;
 use crate::ledger::Evidence;
 use crate::time::Instant;
@@ -80,7 +80,12 @@ pub trait House: Send + Sync {
     /// A body of mentions at the door; `json` = one object, else JSON lines.
     fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer>;
     /// Search; audited.
-    fn search<'a>(&'a self, by: &'a str, purpose: &'a str, query: crate::index::Query) -> Answering<'a, Result<crate::index::Page, crate::index::QueryError>>;
+    fn search<'a>(
+        &'a self,
+        by: &'a str,
+        purpose: &'a str,
+        query: crate::index::Query,
+    ) -> Answering<'a, Result<crate::index::Page, crate::index::QueryError>>;
     /// Whether everything is ready; else what is not.
     fn ready(&self) -> Result<(), String>;
     /// Prometheus text.

@@ -1,6 +1,23 @@
 //! Tantivy shards by day: writer with its own positions, search, query language. A derived view: lost shards are rebuilt
 //! from the stream.
 
+mod collect;
+mod guard;
+mod highlight;
+mod plan;
+mod query;
+mod schema;
+mod search;
+mod shards;
+mod tokenizer;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use search::{Expand, Searcher, count_id};
+pub use writer::{Lost, Writer};
+
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
@@ -70,4 +87,25 @@ pub enum QueryError {
     /// The index failed.
     #[error("index: {0}")]
     Failed(String),
+}
+
+/// Why the index could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The disk said no.
+    #[error("index: {path}: {source}")]
+    Io {
+        /// File or folder.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The shard's engine said no.
+    #[error("index: shard {shard}: {source}")]
+    Shard {
+        /// Day of the shard.
+        shard: String,
+        /// What the engine said.
+        source: Box<tantivy::TantivyError>,
+    },
 }

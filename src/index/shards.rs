@@ -1,0 +1,105 @@
+//! The folders of the index: one a Shanghai day, named `YYYY-MM-DD`; the `position` file beside them. In: the folder of
+//! the index; out: days, opened shards, the position read and durably written.
+
+use super::{IndexError, tokenizer};
+use crate::time::Day;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use tantivy::Index;
+
+/// Name of the file with the next offset to index.
+const POSITION: &str = "position";
+
+/// An error of a file or folder.
+pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> IndexError {
+    let path = path.display().to_string();
+    move |source| IndexError::Io { path, source }
+}
+
+/// An error of a shard.
+pub fn broken(day: Day) -> impl FnOnce(tantivy::TantivyError) -> IndexError {
+    move |source| IndexError::Shard { shard: day.iso(), source: Box::new(source) }
+}
+
+/// Folder of a day.
+pub fn folder(dir: &Path, day: Day) -> PathBuf {
+    dir.join(day.iso())
+}
+
+/// The days that have a folder, in order. A folder that is not there yet has none.
+pub fn days(dir: &Path) -> Result<Vec<Day>, IndexError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(dir)(error)),
+    };
+    let mut days = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(io(dir))?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        days.extend(Day::parse(name).filter(|day| day.iso() == name));
+    }
+    days.sort_unstable();
+    Ok(days)
+}
+
+/// Opens the shard in a folder, with our tokenizer.
+pub fn open(folder: &Path) -> tantivy::Result<Index> {
+    let index = Index::open_in_dir(folder)?;
+    index.tokenizers().register(tokenizer::NAME, tokenizer::Words::default());
+    Ok(index)
+}
+
+/// Makes the names in a folder durable.
+pub fn sync_folder(folder: &Path) -> Result<(), IndexError> {
+    File::open(folder).and_then(|file| file.sync_all()).map_err(io(folder))
+}
+
+/// The position file's word; 0 where there is none or it cannot be read (shards skip what they hold already).
+pub fn read_position(dir: &Path) -> Result<u64, IndexError> {
+    let path = dir.join(POSITION);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().parse().unwrap_or(0)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(io(&path)(error)),
+    }
+}
+
+/// Writes the position: a new file, synced, renamed, and the folder synced.
+pub fn write_position(dir: &Path, next: u64) -> Result<(), IndexError> {
+    let path = dir.join(POSITION);
+    let fresh = dir.join("position.new");
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&fresh)?;
+        writeln!(file, "{next}")?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)
+    };
+    write().map_err(io(&path))?;
+    sync_folder(dir)
+}
+
+/// The position in a shard's last commit.
+pub fn payload(index: &Index) -> tantivy::Result<u64> {
+    Ok(index.load_metas()?.payload.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_outlives_the_process_and_only_days_are_shards() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert_eq!(read_position(dir.path()).expect("reads"), 0);
+        write_position(dir.path(), 17).expect("writes");
+        assert_eq!(read_position(dir.path()).expect("reads"), 17);
+        for name in ["2026-10-02", "2026-10-01", "broken-2026-10-01-0", "2026-1-1"] {
+            fs::create_dir(dir.path().join(name)).expect("a folder");
+        }
+        let found: Vec<String> = days(dir.path()).expect("reads").into_iter().map(Day::iso).collect();
+        assert_eq!(found, ["2026-10-01", "2026-10-02"]);
+        assert!(days(&dir.path().join("none")).expect("reads").is_empty());
+    }
+}

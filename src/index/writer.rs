@@ -1,0 +1,281 @@
+//! Writes mentions into shards by day. In: mentions in the order of their offsets in the stream; out: durable shards and
+//! the position to go on from.
+//!
+//! Each shard's commit carries the offset up to which that shard is complete, and the `position` file follows when all
+//! shards are durable: a crash between two commits indexes nothing twice, for a shard skips what it holds.
+
+use super::schema::{self, Fields};
+use super::shards;
+use super::IndexError;
+use crate::assess::Reading;
+use crate::mention::Mention;
+use crate::time::Day;
+use crate::topic::TopicId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tantivy::schema::Term;
+use tantivy::{Index, IndexWriter};
+
+/// Shards open for writing at once: today, yesterday, and two late ones.
+const OPEN_SHARDS: usize = 4;
+/// Bytes below which the engine refuses an indexing thread.
+const THREAD_MIN_BYTES: usize = 16 << 20;
+/// Bytes of a shard's share from which a second indexing thread is worth its segment.
+const TWO_THREADS_BYTES: usize = 64 << 20;
+
+/// A shard that could not be read and was moved aside; its mentions are to be read from the stream again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// `YYYY-MM-DD`.
+    pub shard: String,
+    /// Where it was moved to.
+    pub moved_to: PathBuf,
+    /// What was wrong.
+    pub detail: String,
+}
+
+/// Writes the index; one a folder.
+pub struct Writer {
+    dir: PathBuf,
+    share: usize,
+    position: u64,
+    fields: Fields,
+    open: BTreeMap<Day, Shard>,
+    lost: Vec<Lost>,
+    uses: u64,
+}
+
+struct Shard {
+    writer: IndexWriter,
+    /// Offsets below this are in the last commit.
+    held: u64,
+    /// One past the last offset added.
+    next: u64,
+    dirty: bool,
+    used: u64,
+}
+
+impl Writer {
+    /// Opens or makes the index in `dir`, with about `memory` bytes for all indexing. Broken shards are moved aside
+    /// (see [`Writer::lost`]) and the position is 0 again.
+    pub fn open(dir: &Path, memory: usize) -> Result<Writer, IndexError> {
+        fs::create_dir_all(dir).map_err(shards::io(dir))?;
+        let position = shards::read_position(dir)?;
+        let mut writer = Writer {
+            dir: dir.to_owned(),
+            share: (memory / OPEN_SHARDS).max(THREAD_MIN_BYTES),
+            position,
+            fields: schema::schema().1,
+            open: BTreeMap::new(),
+            lost: Vec::new(),
+            uses: 0,
+        };
+        for day in shards::days(dir)? {
+            if let Err(detail) = inspect(&shards::folder(dir, day), position) {
+                writer.set_aside(day, detail)?;
+            }
+        }
+        Ok(writer)
+    }
+
+    /// The next offset to index: what comes before it is durable. After [`Writer::open`] told of a lost shard it is 0.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Shards that were moved aside since the index was opened.
+    pub fn lost(&self) -> &[Lost] {
+        &self.lost
+    }
+
+    /// Adds the mention at `offset`; one that its shard holds already is skipped. Offsets ascend. Mentions of a person
+    /// in danger are the caller's to leave out (public-trust rule 7).
+    pub fn add(
+        &mut self,
+        offset: u64,
+        mention: &Mention,
+        reading: &Reading,
+        topic: Option<TopicId>,
+    ) -> Result<(), IndexError> {
+        let day = mention.created_at.day();
+        let document = schema::document(&self.fields, mention, reading, topic);
+        let shard = self.shard(day)?;
+        if offset < shard.held {
+            return Ok(());
+        }
+        shard.writer.add_document(document).map_err(shards::broken(day))?;
+        shard.next = shard.next.max(offset + 1);
+        shard.dirty = true;
+        Ok(())
+    }
+
+    /// Deletes a mention by its id, wherever it is; durable and unseen after the next commit. Gives back whether it
+    /// was in a committed shard or one now open.
+    pub fn delete(&mut self, id: &str) -> Result<bool, IndexError> {
+        let mut found = false;
+        for day in shards::days(&self.dir)? {
+            let uncommitted = self.open.get(&day).is_some_and(|shard| shard.dirty);
+            if !uncommitted && !holds(&self.dir, day, id)? {
+                continue;
+            }
+            let term = Term::from_field_text(self.fields.id, id);
+            let shard = self.shard(day)?;
+            shard.writer.delete_term(term);
+            shard.dirty = true;
+            found = true;
+        }
+        Ok(found)
+    }
+
+    /// Makes everything so far durable and moves the position to `next_offset`.
+    pub fn commit(&mut self, next_offset: u64) -> Result<(), IndexError> {
+        for (day, shard) in &mut self.open {
+            if shard.dirty {
+                shard.commit(&self.dir, *day, next_offset)?;
+            }
+        }
+        if next_offset != self.position {
+            shards::write_position(&self.dir, next_offset)?;
+            self.position = next_offset;
+        }
+        Ok(())
+    }
+
+    /// Drops the shards of the days before `first` (retention). Gives back how many.
+    pub fn expire(&mut self, first: Day) -> Result<usize, IndexError> {
+        let mut dropped = 0;
+        for day in shards::days(&self.dir)?.into_iter().take_while(|day| *day < first) {
+            self.open.remove(&day);
+            let folder = shards::folder(&self.dir, day);
+            fs::remove_dir_all(&folder).map_err(shards::io(&folder))?;
+            dropped += 1;
+        }
+        if dropped > 0 {
+            shards::sync_folder(&self.dir)?;
+        }
+        Ok(dropped)
+    }
+
+    /// Reads every byte of every shard against its checksum; the days that do not hold. For `yuqing doctor`.
+    pub fn verify(dir: &Path) -> Result<Vec<String>, IndexError> {
+        let mut bad = Vec::new();
+        for day in shards::days(dir)? {
+            if let Err(detail) = inspect(&shards::folder(dir, day), 0) {
+                bad.push(format!("{}: {detail}", day.iso()));
+            }
+        }
+        Ok(bad)
+    }
+
+    fn shard(&mut self, day: Day) -> Result<&mut Shard, IndexError> {
+        self.uses += 1;
+        let used = self.uses;
+        if !self.open.contains_key(&day) {
+            self.make_room()?;
+            let shard = Shard::open(&self.dir, day, self.share)?;
+            self.open.insert(day, shard);
+        }
+        let shard = self.open.get_mut(&day).expect("it was just put there");
+        shard.used = used;
+        Ok(shard)
+    }
+
+    /// Closes the shard that was not used for longest when all places are taken.
+    fn make_room(&mut self) -> Result<(), IndexError> {
+        while self.open.len() >= OPEN_SHARDS {
+            let idlest = self.open.iter().min_by_key(|(_, shard)| shard.used).map(|(day, _)| *day);
+            let Some((day, mut shard)) = idlest.and_then(|day| self.open.remove_entry(&day)) else { break };
+            if shard.dirty {
+                // All that came for this shard up to its last offset is in it, whatever the others have yet to commit.
+                let next = shard.next;
+                shard.commit(&self.dir, day, next)?;
+            }
+            shard.writer.wait_merging_threads().map_err(shards::broken(day))?;
+        }
+        Ok(())
+    }
+
+    fn set_aside(&mut self, day: Day, detail: String) -> Result<(), IndexError> {
+        let from = shards::folder(&self.dir, day);
+        let free = (0..).map(|n| self.dir.join(format!("broken-{}-{n}", day.iso()))).find(|path| !path.exists());
+        let moved_to = free.expect("a counter without end finds a free name");
+        fs::rename(&from, &moved_to).map_err(shards::io(&from))?;
+        shards::sync_folder(&self.dir)?;
+        shards::write_position(&self.dir, 0)?;
+        self.position = 0;
+        self.lost.push(Lost { shard: day.iso(), moved_to, detail });
+        Ok(())
+    }
+}
+
+impl Shard {
+    fn open(dir: &Path, day: Day, share: usize) -> Result<Shard, IndexError> {
+        let folder = shards::folder(dir, day);
+        let index = if folder.join("meta.json").exists() {
+            shards::open(&folder).map_err(shards::broken(day))?
+        } else {
+            fs::create_dir_all(&folder).map_err(shards::io(&folder))?;
+            Index::create_in_dir(&folder, schema::schema().0).map_err(shards::broken(day))?;
+            shards::sync_folder(&folder)?;
+            shards::sync_folder(dir)?;
+            shards::open(&folder).map_err(shards::broken(day))?
+        };
+        let held = shards::payload(&index).map_err(shards::broken(day))?;
+        let threads = if share >= TWO_THREADS_BYTES { 2 } else { 1 };
+        let writer = index.writer_with_num_threads(threads, share).map_err(shards::broken(day))?;
+        Ok(Shard { writer, held, next: held, dirty: false, used: 0 })
+    }
+
+    fn commit(&mut self, dir: &Path, day: Day, next_offset: u64) -> Result<(), IndexError> {
+        let next = next_offset.max(self.next).max(self.held);
+        let mut prepared = self.writer.prepare_commit().map_err(shards::broken(day))?;
+        prepared.set_payload(&next.to_string());
+        prepared.commit().map_err(shards::broken(day))?;
+        // The engine syncs its files and renames the list of segments, but leaves the folder to us.
+        shards::sync_folder(&shards::folder(dir, day))?;
+        self.held = next;
+        self.next = next;
+        self.dirty = false;
+        Ok(())
+    }
+}
+
+/// What is wrong with the shard in a folder. Shards committed since the position was written (those a crash may have
+/// met) are read whole against their checksums; the others are only opened.
+fn inspect(folder: &Path, position: u64) -> Result<(), String> {
+    if !folder.join("meta.json").exists() {
+        let segments = fs::read_dir(folder).map_err(|error| error.to_string())?;
+        let data = segments.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == "store"));
+        return if data { Err("its list of segments is gone".to_owned()) } else { Ok(()) };
+    }
+    let check = || -> tantivy::Result<BTreeSet<PathBuf>> {
+        let index = shards::open(folder)?;
+        if index.schema() != schema::schema().0 {
+            return Err(tantivy::TantivyError::SchemaError("it has the fields of another version".to_owned()));
+        }
+        if shards::payload(&index)? >= position {
+            let bad: BTreeSet<PathBuf> = index.validate_checksum()?.into_iter().collect();
+            if !bad.is_empty() {
+                return Ok(bad);
+            }
+        }
+        let reader = index.reader_builder().reload_policy(tantivy::ReloadPolicy::Manual);
+        let _opened: tantivy::IndexReader = reader.try_into()?;
+        Ok(BTreeSet::new())
+    };
+    match check() {
+        Ok(bad) if bad.is_empty() => Ok(()),
+        Ok(bad) => Err(format!("checksum: {bad:?}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether the committed part of a shard holds the id.
+fn holds(dir: &Path, day: Day, id: &str) -> Result<bool, IndexError> {
+    let folder = shards::folder(dir, day);
+    if !folder.join("meta.json").exists() {
+        return Ok(false);
+    }
+    Ok(super::search::count_in(&folder, id).map_err(shards::broken(day))? > 0)
+}

@@ -99,7 +99,7 @@ fn hand_over(cli: Cli) -> anyhow::Result<u8> {
         Role::Demo(options) => demo::run(&settings, &overrides, &options, json),
         Role::Check => check::run(&settings, &overrides, json),
         Role::Assess(options) => assess::run(&settings, &overrides, &options, json),
-        Role::Segment { file } => assess::segment(&settings, &overrides, &file),
+        Role::Segment { file } => assess::segment(&file),
         Role::Search(options) => search::run(&settings, &overrides, &options, json),
         Role::Replay(options) => replay::run(&settings, &overrides, &options, json),
         Role::Backtest(options) => backtest::run(&settings, &overrides, &options, json),

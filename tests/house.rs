@@ -96,7 +96,7 @@ impl Drop for Running {
 
 /// A client without proxy or redirects.
 pub fn client() -> reqwest::Client {
-    yuqing::outlet::install_tls();
+    yuqing::run::replay::install_tls();
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("client")
 }
 

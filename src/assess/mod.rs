@@ -2,6 +2,17 @@
 //!
 //! Stance weighs nothing here: praise and anger change no field (public-trust rule 8).
 
+pub mod place;
+mod evidence;
+mod judge;
+mod reader;
+#[cfg(test)]
+mod readings;
+
+pub use reader::Reader;
+
+use crate::mention::PlaceTag;
+use crate::text::Normal;
 use serde::{Deserialize, Serialize};
 
 /// The fourteen classes of `dictionaries/classes.toml`.
@@ -283,4 +294,20 @@ pub struct Reading {
     pub words: Vec<String>,
     /// Text and summary normalised, letters, digits and Han only, for fingerprints.
     pub bare: String,
+}
+
+/// Finds where a mention's event is.
+pub trait Locate: Send + Sync {
+    /// Reads the anchors of a text, its summary and the post's place tag.
+    fn locate(&self, text: &Normal, summary: Option<&Normal>, tag: Option<&PlaceTag>) -> Place;
+}
+
+/// Finds no place: for tests and for reading without a gazetteer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nowhere;
+
+impl Locate for Nowhere {
+    fn locate(&self, _: &Normal, _: Option<&Normal>, _: Option<&PlaceTag>) -> Place {
+        Place::default()
+    }
 }

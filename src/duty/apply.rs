@@ -177,7 +177,8 @@ impl Work<'_> {
 
     fn found(&mut self, finding: Finding) {
         let known = finding.topic.and_then(|topic| self.state.topics.get(&topic)).cloned();
-        let standing = known.and_then(|id| self.incident(&id).map(|incident| (id.clone(), incident.peak, incident.status)));
+        let standing =
+            known.and_then(|id| self.incident(&id).map(|incident| (id.clone(), incident.peak, incident.status)));
         match standing {
             Some((id, peak, status)) if status.is_open() || finding.level <= peak => self.changed(&id, finding),
             _ => self.raise(finding),
@@ -370,9 +371,7 @@ impl Work<'_> {
             return;
         }
         let keys = self.state.notices.get(&failed.incident).into_iter().flatten();
-        let same = |notice: &Notice| {
-            notice.key != failed.key && notice.step == failed.step && notice.officer.is_some()
-        };
+        let same = |notice: &Notice| notice.key != failed.key && notice.step == failed.step && notice.officer.is_some();
         let alive = keys.filter_map(|key| self.state.deliveries.get(key)).filter(|other| same(&other.notice));
         let hope = alive.into_iter().any(|other| other.next.is_some() || other.verdict == Some(Verdict::Accepted));
         let mut more = !hope;

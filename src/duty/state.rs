@@ -89,11 +89,7 @@ impl Incident {
             status: IncidentState::Raised,
             peak: finding.level,
             holder: None,
-            times: Times {
-                first_mention: Some(finding.first_mention),
-                detected: Some(finding.at),
-                ..Times::default()
-            },
+            times: Times { first_mention: Some(finding.first_mention), detected: Some(finding.at), ..Times::default() },
             clocks: BTreeMap::new(),
             ladder: Vec::new(),
             ladder_reason: Reason::New,

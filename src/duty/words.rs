@@ -76,7 +76,9 @@ pub(crate) fn words(incident: &Incident, event: &Event) -> String {
         Event::IncidentRaised { finding, .. } => found("机器发现", finding),
         Event::IncidentChanged { finding, .. } => found("机器更新", finding),
         Event::TopicsMerged { from, into } => format!("话题 {from} 并入 {into}"),
-        Event::Acknowledged { by, until, .. } => format!("{by} 接手，{} 前有效；催叫停止，时限照计", until.hour_minute()),
+        Event::Acknowledged { by, until, .. } => {
+            format!("{by} 接手，{} 前有效；催叫停止，时限照计", until.hour_minute())
+        }
         Event::AcknowledgementExpired { .. } => "接手到期，没有结论，重新叫人".to_owned(),
         Event::Confirmed { by, occurred, reason, .. } => {
             let at = occurred.map(|at| format!("，事发 {}", at.hour_minute())).unwrap_or_default();
@@ -91,10 +93,8 @@ pub(crate) fn words(incident: &Incident, event: &Event) -> String {
         }
         Event::ClockCancelled { kind, reason, .. } => format!("{}时限取消：{reason}", clock_words(kind)),
         Event::EscalationPlanned { steps, .. } => {
-            let steps: Vec<String> = steps
-                .iter()
-                .map(|step| format!("{} {}", step.at.hour_minute(), names(&step.officers)))
-                .collect();
+            let steps: Vec<String> =
+                steps.iter().map(|step| format!("{} {}", step.at.hour_minute(), names(&step.officers))).collect();
             format!("定好叫人顺序：{}", steps.join("；"))
         }
         Event::Escalated { step, officers, reason, .. } => {

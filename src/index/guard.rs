@@ -7,8 +7,32 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Fields that would lead to a person; none of them exists in the index.
 const PERSONAL: &[&str] = &[
-    "author", "source", "user", "username", "handle", "nick", "nickname", "name", "account", "uid", "phone", "mobile",
-    "tel", "email", "mail", "idcard", "plate", "作者", "用户", "昵称", "账号", "姓名", "电话", "手机", "车牌", "身份证",
+    "author",
+    "source",
+    "user",
+    "username",
+    "handle",
+    "nick",
+    "nickname",
+    "name",
+    "account",
+    "uid",
+    "phone",
+    "mobile",
+    "tel",
+    "email",
+    "mail",
+    "idcard",
+    "plate",
+    "作者",
+    "用户",
+    "昵称",
+    "账号",
+    "姓名",
+    "电话",
+    "手机",
+    "车牌",
+    "身份证",
 ];
 
 /// Why a field may not be asked for, if it leads to a person.

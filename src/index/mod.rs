@@ -4,6 +4,8 @@
 mod collect;
 mod guard;
 mod highlight;
+mod lex;
+mod moments;
 mod plan;
 mod query;
 mod schema;

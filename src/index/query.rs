@@ -3,7 +3,9 @@
 
 use super::QueryError;
 use super::guard;
-use crate::time::{Day, Instant, Span};
+use super::lex::{Token, fault, lex};
+use super::moments;
+use crate::time::Instant;
 
 /// Characters of a query: a page of words; longer ones are pasted texts.
 const QUERY_CHARS: usize = 2_000;
@@ -67,17 +69,6 @@ pub struct Context<'a> {
     pub now: Instant,
 }
 
-#[derive(Clone, PartialEq, Debug)]
-enum Token {
-    Open,
-    Close,
-    Minus,
-    Word(String),
-    Phrase(String),
-    /// Name, value, whether the value was quoted.
-    Field(String, String, bool),
-}
-
 /// Reads a query.
 pub fn parse(text: &str, context: &Context<'_>) -> Result<Node, QueryError> {
     if text.chars().count() > QUERY_CHARS {
@@ -88,7 +79,9 @@ pub fn parse(text: &str, context: &Context<'_>) -> Result<Node, QueryError> {
         .iter()
         .filter_map(|(_, token)| match token {
             Token::Word(text) | Token::Phrase(text) => Some(text.as_str()),
-            Token::Field(name, value, _) if !matches!(name.as_str(), "id" | "time" | "topic") => Some(value),
+            Token::Field(name, value, _) if !matches!(name.as_str(), "id" | "time" | "topic" | "incident") => {
+                Some(value)
+            }
             _ => None,
         })
         .collect();
@@ -101,98 +94,6 @@ pub fn parse(text: &str, context: &Context<'_>) -> Result<Node, QueryError> {
         return Err(fault(*at, "a closing bracket without an opening one; take it away"));
     }
     node.ok_or_else(|| QueryError::Syntax("nothing to search for; write words, or * for everything".to_owned()))
-}
-
-fn fault(at: usize, detail: impl std::fmt::Display) -> QueryError {
-    QueryError::Syntax(format!("character {}: {detail}", at + 1))
-}
-
-fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '“' | '”' | '＂' | '「' | '」')
-}
-
-fn ends_word(c: char) -> bool {
-    c.is_whitespace() || is_quote(c) || matches!(c, '(' | ')' | '（' | '）')
-}
-
-/// Cuts a query into tokens, each with the character it starts at.
-fn lex(text: &str) -> Result<Vec<(usize, Token)>, QueryError> {
-    let chars: Vec<char> = text.chars().collect();
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(&c) = chars.get(at) {
-        let start = at;
-        match c {
-            c if c.is_whitespace() => at += 1,
-            '(' | '（' => {
-                tokens.push((start, Token::Open));
-                at += 1;
-            }
-            ')' | '）' => {
-                tokens.push((start, Token::Close));
-                at += 1;
-            }
-            c if is_quote(c) => tokens.push((start, Token::Phrase(quoted(&chars, &mut at)?))),
-            '-' if chars.get(at + 1).is_some_and(|next| !next.is_whitespace()) => {
-                tokens.push((start, Token::Minus));
-                at += 1;
-            }
-            _ => {
-                let colon = |c: char| matches!(c, ':' | '：');
-                while chars.get(at).is_some_and(|&c| !ends_word(c) && !colon(c)) {
-                    at += 1;
-                }
-                let word: String = chars[start..at].iter().collect();
-                if !chars.get(at).copied().is_some_and(colon) {
-                    tokens.push((start, Token::Word(word)));
-                    continue;
-                }
-                at += 1;
-                let (value, was_quoted) = value(&chars, &mut at)?;
-                tokens.push((start, Token::Field(word.to_lowercase(), value, was_quoted)));
-            }
-        }
-    }
-    Ok(tokens)
-}
-
-/// Reads up to the closing quote.
-fn quoted(chars: &[char], at: &mut usize) -> Result<String, QueryError> {
-    let start = *at;
-    *at += 1;
-    let from = *at;
-    while chars.get(*at).is_some_and(|&c| !is_quote(c)) {
-        *at += 1;
-    }
-    if *at >= chars.len() {
-        return Err(fault(start, "this quotation mark is not closed; close it or take it away"));
-    }
-    *at += 1;
-    Ok(chars[from..*at - 1].iter().collect())
-}
-
-/// Reads a field's value: quoted, a range in square brackets, or up to the next space or bracket.
-fn value(chars: &[char], at: &mut usize) -> Result<(String, bool), QueryError> {
-    let start = *at;
-    match chars.get(start) {
-        Some(&c) if is_quote(c) => Ok((quoted(chars, at)?, true)),
-        Some('[') => {
-            while chars.get(*at).is_some_and(|&c| c != ']') {
-                *at += 1;
-            }
-            if *at >= chars.len() {
-                return Err(fault(start, "this [ is not closed; write [FROM TO UNTIL]"));
-            }
-            *at += 1;
-            Ok((chars[start..*at].iter().collect(), false))
-        }
-        _ => {
-            while chars.get(*at).is_some_and(|&c| !ends_word(c)) {
-                *at += 1;
-            }
-            Ok((chars[start..*at].iter().collect(), false))
-        }
-    }
 }
 
 struct Parser<'a> {
@@ -239,7 +140,10 @@ impl Parser<'_> {
                         || self.word_is("AND")
                         || self.word_is("OR");
                     if !seen || ends {
-                        return Err(fault(at, "AND needs a word on both sides; to search for the word itself write \"AND\""));
+                        return Err(fault(
+                            at,
+                            "AND needs a word on both sides; to search for the word itself write \"AND\"",
+                        ));
                     }
                 }
                 Some(_) => {
@@ -322,13 +226,7 @@ fn word_node(word: &str, context: &Context<'_>) -> Option<Node> {
     if words.is_empty() { None } else { Some(Node::Prefix(words.concat(), words)) }
 }
 
-fn field_node(
-    at: usize,
-    name: &str,
-    value: &str,
-    quoted: bool,
-    context: &Context<'_>,
-) -> Result<Node, QueryError> {
+fn field_node(at: usize, name: &str, value: &str, quoted: bool, context: &Context<'_>) -> Result<Node, QueryError> {
     if let Some(reason) = guard::field(name) {
         return Err(fault(at, reason));
     }
@@ -336,7 +234,7 @@ fn field_node(
         return Err(fault(at, format_args!("{name}: has no value; write {name}:VALUE without a space between")));
     }
     if name == "time" {
-        let (from, to) = times(value, context.now).ok_or_else(|| {
+        let (from, to) = moments::times(value, context.now).ok_or_else(|| {
             fault(at, "not a time; write time:24h, time:2026-10-01, or time:[2026-10-01 TO 2026-10-02]")
         })?;
         return Ok(Node::Time(from, to));
@@ -345,8 +243,8 @@ fn field_node(
         let Some(expand) = context.expand else {
             return Err(fault(at, "incidents are not known here; ask for topic:T-1, or search in the console"));
         };
-        let topics =
-            expand(value).ok_or_else(|| fault(at, format_args!("there is no incident {value}; look it up on the board")))?;
+        let topics = expand(value)
+            .ok_or_else(|| fault(at, format_args!("there is no incident {value}; look it up on the board")))?;
         let nodes = topics.into_iter().map(|topic| Node::Field(Key::Topic, topic)).collect();
         return Ok(group(nodes, Node::Or).unwrap_or(Node::Nothing));
     }
@@ -407,9 +305,9 @@ fn check(at: usize, key: Key, value: &str) -> Result<(), QueryError> {
         Key::Level => LEVELS,
         Key::Kind => &["post", "repost", "comment", "message", "listing"],
         Key::Place => &["yes", "possible", "no", "related"],
-        Key::Class => &[
-            "ND", "AD", "PH", "SO", "HOUSE", "WAGE", "EDU", "MED", "TRANS", "ENV", "UTIL", "CONS", "FOOD", "CONDUCT",
-        ],
+        Key::Class => {
+            &["ND", "AD", "PH", "SO", "HOUSE", "WAGE", "EDU", "MED", "TRANS", "ENV", "UTIL", "CONS", "FOOD", "CONDUCT"]
+        }
         _ => return Ok(()),
     };
     if known.contains(&value) {
@@ -418,50 +316,20 @@ fn check(at: usize, key: Key, value: &str) -> Result<(), QueryError> {
     Err(fault(at, format_args!("{value} is none of {}", known.join(", "))))
 }
 
-/// First instant and the one after the last, in milliseconds.
-fn times(value: &str, now: Instant) -> Option<(i64, i64)> {
-    if let Some(inner) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let (from, to) = inner.split_once(" TO ").or_else(|| inner.split_once(" to "))?;
-        let from = if from.trim() == "*" { i64::MIN } else { moment(from.trim())?.0 };
-        let to = if to.trim() == "*" { i64::MAX } else { moment(to.trim())?.1 };
-        return Some((from, to));
-    }
-    let unit = value.chars().last()?;
-    let span = match unit.to_ascii_lowercase() {
-        'm' => Span::minutes(1),
-        'h' => Span::hours(1),
-        'd' => Span::days(1),
-        'w' => Span::days(7),
-        _ => return moment(value),
-    };
-    let count: i64 = value[..value.len() - unit.len_utf8()].parse().ok().filter(|count| (1..=100_000).contains(count))?;
-    Some(((now - Span(span.0 * count)).millis(), i64::MAX))
-}
-
-/// A day, a minute or a second in Shanghai, or RFC 3339: where it begins and where it ends.
-fn moment(text: &str) -> Option<(i64, i64)> {
-    if let Some(day) = Day::parse(text).filter(|_| text.len() == 10) {
-        return Some((day.start().millis(), Day(day.0 + 1).start().millis()));
-    }
-    let length = if text.len() == 16 { 60_000 } else { 1_000 };
-    let start = Instant::parse(text)
-        .or_else(|| Instant::parse(&format!("{text}+08:00")))
-        .or_else(|| Instant::parse(&format!("{text}:00+08:00")))?;
-    Some((start.millis(), start.millis().checked_add(length)?))
-}
-
 impl Node {
     /// The instants a hit can have: first, and one after the last.
     pub fn span(&self) -> (i64, i64) {
         match self {
             Node::Time(from, to) => (*from, *to),
             Node::Nothing => (0, 0),
-            Node::And(parts) => parts.iter().map(Node::span).fold((i64::MIN, i64::MAX), |all, part| {
-                (all.0.max(part.0), all.1.min(part.1))
-            }),
-            Node::Or(parts) => parts.iter().map(Node::span).fold((i64::MAX, i64::MIN), |all, part| {
-                (all.0.min(part.0), all.1.max(part.1))
-            }),
+            Node::And(parts) => parts
+                .iter()
+                .map(Node::span)
+                .fold((i64::MIN, i64::MAX), |all, part| (all.0.max(part.0), all.1.min(part.1))),
+            Node::Or(parts) => parts
+                .iter()
+                .map(Node::span)
+                .fold((i64::MAX, i64::MIN), |all, part| (all.0.min(part.0), all.1.max(part.1))),
             _ => (i64::MIN, i64::MAX),
         }
     }

@@ -71,6 +71,12 @@ impl Searcher {
         Ok(count)
     }
 
+    /// Whether the committed part of a shard holds an id.
+    pub(super) fn holds(&self, day: Day, id: &str) -> tantivy::Result<bool> {
+        let reader = self.reader(day).map_err(|error| tantivy::TantivyError::InternalError(error.to_string()))?;
+        reader.map_or(Ok(false), |reader| Ok(count_by_id(&reader, &self.fields, id)? > 0))
+    }
+
     fn run(&self, asked: &Query, expand: Option<Expand<'_>>) -> Result<Page, QueryError> {
         let began = std::time::Instant::now();
         let context = Context { words: &*self.words, expand, now: asked.now };
@@ -85,7 +91,7 @@ impl Searcher {
         let wanted = if asked.limit == 0 { PAGE_DEFAULT } else { asked.limit.min(limits::PAGE) };
 
         let (total, mut best, readers) = self.collect(&node, wanted + 1, below, scored)?;
-        best.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        best.sort_unstable_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
         let more = best.len() > wanted;
         best.truncate(wanted);
         let next = best.last().filter(|_| more).map(|(rank, ..)| write_cursor(*rank, scored));
@@ -136,7 +142,8 @@ impl Searcher {
             let Some(searcher) = readers.get(day) else { continue };
             let doc: TantivyDocument = searcher.doc(*address).map_err(failed)?;
             let hit = schema::hit(&self.fields, &doc);
-            let mut hit = hit.ok_or_else(|| QueryError::Failed(format!("shard {} holds a foreign record", day.iso())))?;
+            let mut hit =
+                hit.ok_or_else(|| QueryError::Failed(format!("shard {} holds a foreign record", day.iso())))?;
             hit.score = f64::from(f32::from_bits(rank.score));
             hit.highlights = folder.find(&hit.text, &phrases);
             hits.push(hit);
@@ -192,21 +199,9 @@ fn count_by_id(reader: &IndexReader, fields: &Fields, id: &str) -> tantivy::Resu
     reader.searcher().search(&term, &Count)
 }
 
-/// How often the committed part of one shard holds an id.
-pub(super) fn count_in(folder: &Path, id: &str) -> tantivy::Result<usize> {
-    count_by_id(&open_reader(folder)?, &schema::schema().1, id)
-}
-
 /// How often a mention is in the committed index in `dir`: 0 or 1, unless something is broken.
 pub fn count_id(dir: &Path, id: &str) -> Result<usize, QueryError> {
-    let mut count = 0;
-    for day in shards::days(dir).map_err(failed)? {
-        let folder = shards::folder(dir, day);
-        if folder.join("meta.json").exists() {
-            count += count_in(&folder, id).map_err(failed)?;
-        }
-    }
-    Ok(count)
+    Searcher::open(dir, Arc::new(|_| Vec::new())).count_id(id)
 }
 
 fn write_cursor(rank: Rank, scored: bool) -> String {

@@ -6,7 +6,7 @@
 
 use super::schema::{self, Fields};
 use super::shards;
-use super::IndexError;
+use super::{IndexError, Searcher};
 use crate::assess::Reading;
 use crate::mention::Mention;
 use crate::time::Day;
@@ -14,6 +14,7 @@ use crate::topic::TopicId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tantivy::schema::Term;
 use tantivy::{Index, IndexWriter};
 
@@ -42,6 +43,8 @@ pub struct Writer {
     position: u64,
     fields: Fields,
     open: BTreeMap<Day, Shard>,
+    /// Looks up what is to be deleted.
+    reader: Searcher,
     lost: Vec<Lost>,
     uses: u64,
 }
@@ -68,6 +71,7 @@ impl Writer {
             position,
             fields: schema::schema().1,
             open: BTreeMap::new(),
+            reader: Searcher::open(dir, Arc::new(|_| Vec::new())),
             lost: Vec::new(),
             uses: 0,
         };
@@ -110,20 +114,37 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes a mention by its id, wherever it is; durable and unseen after the next commit. Gives back whether it
-    /// was in a committed shard or one now open.
+    /// Adds a later state of a mention in place of the one before, which had the same time of writing.
+    pub fn replace(
+        &mut self,
+        offset: u64,
+        mention: &Mention,
+        reading: &Reading,
+        topic: Option<TopicId>,
+    ) -> Result<(), IndexError> {
+        let term = Term::from_field_text(self.fields.id, &mention.id);
+        let shard = self.shard(mention.created_at.day())?;
+        if offset < shard.held {
+            return Ok(());
+        }
+        shard.writer.delete_term(term);
+        self.add(offset, mention, reading, topic)
+    }
+
+    /// Deletes a mention by its id, wherever it is; durable and unseen after the next commit. Gives back whether a
+    /// committed shard holds it.
     pub fn delete(&mut self, id: &str) -> Result<bool, IndexError> {
         let mut found = false;
         for day in shards::days(&self.dir)? {
+            let committed = self.reader.holds(day, id).map_err(shards::broken(day))?;
+            found |= committed;
             let uncommitted = self.open.get(&day).is_some_and(|shard| shard.dirty);
-            if !uncommitted && !holds(&self.dir, day, id)? {
-                continue;
+            if committed || uncommitted {
+                let term = Term::from_field_text(self.fields.id, id);
+                let shard = self.shard(day)?;
+                shard.writer.delete_term(term);
+                shard.dirty = true;
             }
-            let term = Term::from_field_text(self.fields.id, id);
-            let shard = self.shard(day)?;
-            shard.writer.delete_term(term);
-            shard.dirty = true;
-            found = true;
         }
         Ok(found)
     }
@@ -140,6 +161,12 @@ impl Writer {
             self.position = next_offset;
         }
         Ok(())
+    }
+
+    /// Commits one shard and leaves the position: what a crash between two shards leaves behind.
+    #[cfg(test)]
+    pub(super) fn commit_one(&mut self, day: Day, next_offset: u64) -> Result<(), IndexError> {
+        self.open.get_mut(&day).expect("the shard is open").commit(&self.dir, day, next_offset)
     }
 
     /// Drops the shards of the days before `first` (retention). Gives back how many.
@@ -269,13 +296,4 @@ fn inspect(folder: &Path, position: u64) -> Result<(), String> {
         Ok(bad) => Err(format!("checksum: {bad:?}")),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// Whether the committed part of a shard holds the id.
-fn holds(dir: &Path, day: Day, id: &str) -> Result<bool, IndexError> {
-    let folder = shards::folder(dir, day);
-    if !folder.join("meta.json").exists() {
-        return Ok(false);
-    }
-    Ok(super::search::count_in(&folder, id).map_err(shards::broken(day))? > 0)
 }

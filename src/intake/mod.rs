@@ -1,6 +1,18 @@
 //! The doors: HTTP bodies, a watched folder and files become frames of the intake log on disk, which is the truth for
 //! mentions; a Kafka source gives the same records. [`Source`] is what the desk reads.
 
+pub mod body;
+mod door;
+pub mod file;
+pub mod folder;
+mod frame;
+pub mod log;
+mod reader;
+mod seen;
+
+pub use door::{Intake, IntakeConfig, Salts};
+pub use reader::{LogSource, STREAM};
+
 use crate::ledger::Position;
 use crate::mention::{Counts, Mention, Refused};
 use crate::time::{Instant, Span};

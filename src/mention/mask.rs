@@ -14,17 +14,19 @@ use std::sync::LazyLock;
 const PASSES: usize = 16;
 
 const SURNAMES: &str = "王李张刘陈杨黄赵吴周徐孙胡朱郭何林罗郑梁谢宋唐许韩邓冯曹彭曾肖萧董潘袁蔡蒋余杜叶程魏苏吕丁沈姚卢傅钟姜崔谭廖范汪陆金贾韦夏邱侯邹熊孟秦白毛闫阎段雷黎史陶贺龚邵郝顾涂万喻洪欧";
+/// Words after which a private person's name may follow.
+const ROLES: &str = "老板|医生|老师|司机|护士|店主|师傅|学生|孩子|男孩|女孩|儿子|女儿|小朋友|同学|男童|女童|姓名|联系人|求助人|家属";
 /// Second characters after which it is no name (`老师说`, `医生的`).
 const NOT_GIVEN: &str = "的了说是在不就都也很有要会把被去来没个们这那我你他她它和与及吗呢吧啊呀哦么还又再才只从对向给跟让叫于";
 /// Third characters that begin the next word after a name of two.
-const AFTER_NAME: &str = "的了说是在不就都也很有要会把被去来没和与及对向从给跟让打骂收开卖涉将已因曾等电家同拒酒虐";
+const AFTER_NAME: &str = "的了说是在不就都也很有要会把被去来没和与及对向从给跟让打骂收开卖涉将已因曾等电家同拒酒虐跑逃联男女";
 /// Words that begin like a name.
 const WORDS: &[&str] = &[
     "何时", "何况", "何必", "何以", "何处", "何种", "何为", "曾经", "曾在", "余下", "程度", "程序", "许多", "许久", "许可", "许诺",
     "周末", "周围", "周边", "周日", "周一", "周二", "周三", "周四", "周五", "周六", "周年", "周岁", "金额", "金钱", "夏天",
     "夏季", "白天", "白白", "白色", "毛病", "雷雨", "段时", "顾客", "顾不", "孙子", "孙女", "胡说", "胡乱", "陈述", "林业", "陆续",
     "苏醒", "沈阳", "郑州", "郑重", "徐州", "张口", "张嘴", "张贴", "谢谢", "谢绝", "黄了", "黄色", "黄牛", "黄金", "万一",
-    "万万", "万元", "史上", "史无", "侯在", "肖像", "朱红", "洪水", "洪涝", "洪都", "洪城", "欧洲", "叶子", "梁上", "宋朝", "唐朝",
+    "万万", "万元", "史上", "史无", "侯在", "肖像", "朱红", "洪水", "洪涝", "洪都", "洪城", "熊孩", "欧洲", "叶子", "梁上", "宋朝", "唐朝",
     "汪洋", "金融", "白血", "程师", "杨梅", "贺卡", "罗列", "范围", "范本", "钟头", "钟点", "丁点", "吴城", "顾虑", "陶瓷", "涂改", "涂抹",
 ];
 
@@ -32,8 +34,8 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a constant pattern that the tests compile")
 }
 
-static TRIGGER: LazyLock<Regex> = LazyLock::new(|| {
-    regex("老板|医生|老师|司机|护士|店主|师傅|学生|孩子|男孩|女孩|儿子|女儿|小朋友|同学|男童|女童|微信|威信|薇信|栋|幢|号楼|单元")
+static ROLE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(ROLES)
 });
 static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| regex(r"[A-Za-z0-9._%+\-]+\s?[@＠]\s?[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"));
@@ -51,13 +53,12 @@ static DOOR: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
         "{N}{{1,3}}(?:号楼|栋|幢){N}{{0,2}}(?P<unit>单元)?(?P<flat>[0-9０-９]{{2,4}})(?P<end>室|号|房)?\
          |(?:{N}{{1,3}}(?:号楼|栋|幢))?(?:{N}{{1,3}}单元)?[一二三四五六七八九十零〇]{{3,4}}(?:室|房)\
-         |{N}{{1,3}}单元[0-9０-９]{{2,4}}(?:室|号|房)?\
-         |{N}{{1,3}}(?:号楼|栋|幢){N}{{1,3}}单元"
+         |{N}{{1,3}}单元[0-9０-９]{{2,4}}(?:室|号|房)?"
     ))
 });
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(
-        "(老板|医生|老师|司机|护士|店主|师傅|学生|孩子|男孩|女孩|儿子|女儿|小朋友|同学|男童|女童)((?:名叫|叫做|叫|姓名|名字是|名字叫)?[ :：]?)\
+        "({ROLES})((?:名叫|叫做|叫|姓名|名字是|名字叫)?[ :：]?)\
          ([{SURNAMES}]\\p{{Han}}{{1,2}})"
     ))
 });
@@ -68,7 +69,9 @@ static AGED: LazyLock<Regex> = LazyLock::new(|| {
 const DIGIT: u8 = 1;
 const AT: u8 = 2;
 const LATIN: u8 = 4;
-const WIDE: u8 = 8;
+const VX: u8 = 8;
+/// What a door number cannot do without.
+const DOOR_WORDS: [&str; 4] = ["栋", "幢", "号楼", "单元"];
 
 /// What each byte may begin: a table, so that the pre-check is one load a byte.
 const CLASS: [u8; 256] = {
@@ -79,6 +82,7 @@ const CLASS: [u8; 256] = {
         class[at] = match byte {
             b'0'..=b'9' => DIGIT,
             b'@' => AT,
+            b'v' | b'V' | b'w' | b'W' => LATIN | VX,
             b'a'..=b'z' | b'A'..=b'Z' => LATIN,
             _ => 0,
         };
@@ -99,35 +103,40 @@ pub fn mask(text: &str) -> String {
     masked.into_owned()
 }
 
-/// One pass; `None` where nothing in the text could need it.
+/// One pass; `None` where nothing in the text could need it. Each pattern runs only over texts that hold what it
+/// cannot do without.
 fn pass(text: &str) -> Option<String> {
-    let mut found = text.bytes().fold(0, |all, byte| all | CLASS[byte as usize]);
-    if found & DIGIT == 0 && text.contains(numbers::is_wide) {
-        found |= WIDE;
-    }
-    let worded = TRIGGER.is_match(text);
-    if found == 0 && !worded {
+    let found = text.bytes().fold(0, |all, byte| all | CLASS[byte as usize]);
+    let wide = text.contains(numbers::is_wide);
+    let digits = found & DIGIT != 0 || wide;
+    let door = DOOR_WORDS.iter().any(|word| text.contains(word));
+    let role = ROLE.is_match(text);
+    if found == 0 && !digits && !door && !role {
         return None;
     }
     let mut out = Cow::Borrowed(text);
-    let digits = found & (DIGIT | WIDE) != 0;
     if found & AT != 0 || text.contains('＠') {
         replace(&mut out, &EMAIL, |_| Some("[邮箱]".into()));
     }
-    if found & (LATIN | DIGIT) != 0 {
+    if found & VX != 0 || found != 0 && ["微信", "威信", "薇信"].iter().any(|word| text.contains(word)) {
         replace(&mut out, &WECHAT, |found| Some(format!("{}[微信号]", &found[1])));
     }
-    if found & LATIN != 0 {
+    if digits && found & LATIN != 0 {
         replace(&mut out, &PLATE, |_| Some("[车牌]".into()));
     }
-    if digits && let Some(next) = numbers::mask(&out) {
+    let enough = || wide || text.bytes().filter(u8::is_ascii_digit).count() >= numbers::SHORTEST;
+    if digits
+        && enough()
+        && let Some(next) = numbers::mask(&out) {
         out = Cow::Owned(next);
     }
-    if worded {
+    if door {
         doors(&mut out);
+    }
+    if role {
         names(&mut out);
     }
-    if digits {
+    if digits && text.contains('岁') {
         replace(&mut out, &AGED, |found| Some(format!("[姓名]{}", &found[2])));
     }
     Some(out.into_owned())
@@ -151,6 +160,10 @@ fn doors(text: &mut Cow<'_, str>) {
     replace(text, &DOOR, |found| {
         let end = found.get(0).map_or(0, |whole| whole.end());
         let next = whole[end..].chars().next().unwrap_or(' ');
+        let named = found[0].ends_with(['室', '号', '房']);
+        if !named && "楼层m㎡".contains(next) {
+            return None;
+        }
         let bare = found.name("flat").is_some() && found.name("unit").is_none() && found.name("end").is_none();
         if bare && "人名位户家个层多余年月日米辆台万元斤吨只岁分点时间余".contains(next) {
             return None;
@@ -169,7 +182,7 @@ fn names(text: &mut Cow<'_, str>) {
             return None;
         }
         let rest: String = match name.get(2) {
-            Some(third) if AFTER_NAME.contains(*third) => third.to_string(),
+            Some(third) if AFTER_NAME.contains(*third) || given == '某' && *third != '某' => third.to_string(),
             _ => String::new(),
         };
         Some(format!("{}{}[姓名]{rest}", &found[1], &found[2]))
@@ -193,8 +206,10 @@ mod tests {
             ("赣A·D12345", "[车牌]"),
             ("住在幸福小区3栋2单元501室", "住在幸福小区[门牌号]"),
             ("5栋30人被困", "5栋30人被困"),
+            ("9栋2单元电梯坏了", "9栋2单元电梯坏了"),
+            ("熊孩子打闹", "熊孩子打闹"),
             ("写信到someone@example.com吧", "写信到[邮箱]吧"),
-            ("卡号6222 0212 3456 7894", "卡号6222 0212 3456 7894"),
+            ("卡号6222 0212 3456 7895", "卡号6222 0212 3456 7895"),
             ("卡号4111 1111 1111 1111", "卡号[银行卡]"),
             ("加微信:abc_12345详谈", "加微信:[微信号]详谈"),
             ("vx abc12345", "vx [微信号]"),

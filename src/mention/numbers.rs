@@ -3,6 +3,8 @@
 
 /// Groups of digits looked at together: a bank card has five.
 const GROUPS: usize = 6;
+/// Digits of the shortest number masked here.
+pub(super) const SHORTEST: usize = 11;
 /// Digits of the longest number masked here.
 const LONGEST: usize = 19;
 

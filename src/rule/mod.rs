@@ -1,5 +1,9 @@
 //! Assessment, topic and heat in; raise, watch or ignore out, with the reason.
 
+mod judge;
+pub mod settings;
+pub mod watch;
+
 use crate::assess::{Cause, Claim, Class, Level, Place};
 use crate::time::Instant;
 use crate::topic::{Heat, TopicId};

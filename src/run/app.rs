@@ -1,6 +1,5 @@
 //! The wiring of one process, in one straight line; tear-down is the reverse.
 
-use crate::assess::Reader;
 use crate::clock::Clock;
 use crate::duty::event::{Entry, Notice};
 use crate::index::{Searcher, Writer};
@@ -63,10 +62,14 @@ impl App {
         let index_dir = settings.data.join("index");
         let index = Writer::open(&index_dir, settings.index_memory)?;
         let words = reader.clone();
-        let searcher = Arc::new(Searcher::open(&index_dir, Arc::new(move |text: &str| words.words(text)))?);
+        let searcher = Arc::new(Searcher::open(&index_dir, Arc::new(move |text: &str| words.words(text))));
         let salts = store.clone();
         let salts = Arc::new(move |day| salts.salt(day).ok().flatten());
-        let (intake, source) = Intake::open(&settings.data.join("intake"), tables.door, salts, clock.clone())?;
+        let (intake, torn) = Intake::open(&settings.data.join("intake"), tables.door, salts, clock.clone())?;
+        if let Some(torn) = torn {
+            tracing::warn!(?torn, "a crash had torn the end off the intake log; what was answered is there");
+        }
+        let source = intake.source()?;
         let ready_at = intake.end();
 
         let (asks, asked) = sync_channel(ASKS);
@@ -92,9 +95,9 @@ impl App {
         let changes = follow(progress.clone());
         let rooms = Rooms {
             clock: clock.clone(), intake: intake.clone(), searcher: searcher.clone(), store: store.clone(), metrics, asks: asks.clone(), shown,
-            progress: progress.clone(), changes, on_duty: settings.plan.roster(), channels: settings.channels.names(), ready_at,
+            progress: progress.clone(), changes, names: tables.names, on_duty: settings.on_duty.clone(), channels: settings.channels.names().map(str::to_owned).collect(), ready_at,
         };
-        let options = WebOptions { open_intake: settings.open_intake, tls: false, public_url: settings.public_url.clone(), link_key: accounts.link_key()? };
+        let options = WebOptions { open_intake: settings.open_intake, tls: false, public_url: settings.public_url.clone(), link_key: link_key(&settings.data)? };
         let routes = router(Arc::new(rooms), accounts, options);
         let mut stopping = stopped.clone();
         tokio::spawn(async move {
@@ -107,7 +110,7 @@ impl App {
             }
         });
         tokio::spawn(send(notices, settings.channels.clone(), clock.clone(), asks.clone()));
-        tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), clock.clone(), stopped));
+        tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), stopped));
         tokio::task::spawn_blocking(move || forget_salts(&*store, &clock));
         Ok(App { addr, bootstrap, progress, searcher, intake, asks, desk: Some(desk), failed, stop })
     }
@@ -140,6 +143,23 @@ impl App {
     }
 }
 
+/// The key of signed links: made at the first start, readable by this account only.
+fn link_key(data: &std::path::Path) -> anyhow::Result<[u8; 32]> {
+    let path = data.join("link.key");
+    if let Ok(bytes) = std::fs::read(&path) {
+        return bytes.try_into().map_err(|_| anyhow::anyhow!("{} is not 32 bytes; remove it to make a new one", path.display()));
+    }
+    let mut key = [0u8; 32];
+    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    use std::os::unix::fs::OpenOptionsExt;
+    let part = data.join("link.key.part");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    std::io::Write::write_all(&mut file, &key)?;
+    file.sync_all()?;
+    std::fs::rename(&part, &path)?;
+    Ok(key)
+}
+
 /// Faults, one a line.
 pub fn join(faults: &[crate::lexicon::Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -157,7 +177,7 @@ fn follow(mut progress: watch::Receiver<Progress>) -> watch::Receiver<u64> {
 }
 
 /// Sends what is due; the desk hears how each attempt ended.
-async fn send(mut notices: mpsc::Receiver<Notice>, channels: crate::outlet::Channels, clock: Clock, asks: SyncSender<Ask>) {
+async fn send(mut notices: mpsc::Receiver<Notice>, channels: Arc<crate::outlet::Channels>, clock: Clock, asks: SyncSender<Ask>) {
     let slots = Arc::new(tokio::sync::Semaphore::new(SENDING));
     while let Some(notice) = notices.recv().await {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
@@ -174,11 +194,11 @@ async fn send(mut notices: mpsc::Receiver<Notice>, channels: crate::outlet::Chan
 }
 
 /// Feeds the watched folder through the same door.
-async fn sweep(intake: Intake, inbox: std::path::PathBuf, clock: Clock, mut stopped: watch::Receiver<bool>) {
+async fn sweep(intake: Intake, inbox: std::path::PathBuf, mut stopped: watch::Receiver<bool>) {
     loop {
-        let (intake, inbox, now) = (intake.clone(), inbox.clone(), clock.now());
-        match tokio::task::spawn_blocking(move || folder::sweep(&intake, &inbox, now)).await {
-            Ok(Ok(())) => {}
+        let (intake, inbox) = (intake.clone(), inbox.clone());
+        match tokio::task::spawn_blocking(move || folder::sweep(&intake, &inbox)).await {
+            Ok(Ok(swept)) => swept.iter().for_each(|file| tracing::info!(?file, "a file was taken")),
             Ok(Err(error)) => tracing::warn!(%error, "the watched folder cannot be read"),
             Err(_) => return,
         }

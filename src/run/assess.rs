@@ -1,13 +1,13 @@
 //! `yuqing assess` and `yuqing segment`: what texts say, without keeping anything.
 
 use crate::assess::{Assessment, Level};
-use crate::intake::DoorTables;
-use crate::intake::file;
+use crate::intake::IntakeConfig;
 use crate::mention::{Kind, Mention, mask, read};
-use crate::run::{app, say, say_refused, settings, tables};
+use crate::run::{app, lines, say, say_refused, settings, tables};
 use crate::settings::Overrides;
 use crate::time::Instant;
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Options of `yuqing assess`.
@@ -27,7 +27,7 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let settings = settings(files, overrides)?;
     let tables = tables::load(&settings.sources).map_err(|faults| anyhow!("{}", app::join(&faults)))?;
     for path in &options.files {
-        file::records(path, &mut |_| {}, &mut |number, line| {
+        lines(path, &mut |_| {}, &mut |number, line| {
             let mention = if options.text { line.map(|line| bare(number, line)) } else { record(&tables.door, number, line) };
             match mention {
                 Ok(mention) => tell(&mention, &tables.reader.read(&mention).assessment, json),
@@ -41,7 +41,7 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
 }
 
 /// One line of a file as a mention, at its own time.
-pub fn record(door: &DoorTables, number: u64, line: Result<&[u8], crate::mention::Refused>) -> Result<Mention, crate::mention::Refused> {
+pub fn record(door: &IntakeConfig, number: u64, line: Result<&[u8], crate::mention::Refused>) -> Result<Mention, crate::mention::Refused> {
     let line = line?;
     let door = read::Door { platforms: &door.platforms, accounts: &door.accounts, now: None, salt: Some(&[0; 32]) };
     read::read(line, number, &door).map_err(|refusal| refusal.refused)
@@ -72,12 +72,21 @@ fn tell(mention: &Mention, assessment: &Assessment, json: bool) {
 }
 
 /// `yuqing segment FILE`: each line cut into words, a space between them.
-pub fn segment(files: &[PathBuf], overrides: &Overrides, path: &Path) -> anyhow::Result<u8> {
-    let settings = settings(files, overrides)?;
-    let tables = tables::load(&settings.sources).map_err(|faults| anyhow!("{}", app::join(&faults)))?;
-    file::lines(path, &mut |_, line| {
-        println!("{}", tables.reader.segment_line(&String::from_utf8_lossy(line)).join(" "));
-        Ok(())
-    })?;
+pub fn segment(path: &Path) -> anyhow::Result<u8> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for line in std::io::BufRead::split(open(path)?, b'\n') {
+        let line = line?;
+        let text = String::from_utf8_lossy(&line);
+        writeln!(out, "{}", crate::text::segment_line(text.trim_end_matches('\r')).join(" "))?;
+    }
+    out.flush()?;
     Ok(0)
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn std::io::BufRead>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::BufReader::new(std::io::stdin())));
+    }
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Box::new(std::io::BufReader::new(file)))
 }

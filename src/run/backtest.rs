@@ -1,7 +1,7 @@
 //! `yuqing backtest FILE…`: topics and rules over history, on event time, without look-ahead or side effects.
 
 use crate::duty::event::Event;
-use crate::intake::{Body, Record, file};
+use crate::intake::{Body, Record};
 use crate::ledger::Position;
 use crate::limits;
 use crate::mention::Mention;
@@ -10,7 +10,7 @@ use crate::rule::watch::Watch;
 use crate::run::assess::record;
 use crate::run::desk::read_all;
 use crate::run::replay::bar;
-use crate::run::{app, say, say_refused, settings, tables};
+use crate::run::{app, lines, say, say_refused, settings, size, tables};
 use crate::settings::{Overrides, read_dictionaries};
 use crate::time::Instant;
 use crate::topic::TopicId;
@@ -65,9 +65,9 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let mut run = Run { watch: Watch::new(rules), json, topics, incidents: BTreeMap::new(), raised: 0, first: None, last: Instant::default() };
     let (mut records, mut refused) = (0u64, 0u64);
     for path in &options.files {
-        let bar = bar(file::size(path).unwrap_or(0));
+        let bar = bar(size(path));
         let mut batch: Vec<Record> = Vec::with_capacity(limits::STEP_MENTIONS);
-        file::records(path, &mut |bytes| bar.set_position(bytes), &mut |number, line| {
+        lines(path, &mut |bytes| bar.set_position(bytes), &mut |number, line| {
             match record(&tables.door, number, line) {
                 Ok(mention) => {
                     let position = Position { stream: String::new(), partition: 0, offset: records };

@@ -63,7 +63,8 @@ fn measure(folder: &Path, tables: tables::Tables, memory: usize, options: &Optio
     let salts = store.clone();
     let first = Day::write(1, 1).start;
     let clock = Clock::at(first + Span::days(1));
-    let (intake, mut source) = Intake::open(&folder.join("intake"), tables.door, Arc::new(move |day| salts.salt(day).ok().flatten()), clock.clone())?;
+    let (intake, _) = Intake::open(&folder.join("intake"), tables.door, Arc::new(move |day| salts.salt(day).ok().flatten()), clock.clone())?;
+    let mut source = intake.source()?;
     let mut index = Writer::open(&folder.join("index"), memory)?;
     let mut watch = Watch::new(tables.rules);
     let home = Position { stream: "intake".to_owned(), partition: 0, offset: 0 };
@@ -110,7 +111,7 @@ fn measure(folder: &Path, tables: tables::Tables, memory: usize, options: &Optio
     }
     let each = |seconds: f64| (seconds * 1e6 / done as f64 * 100.0).round() / 100.0;
     let started = Stopwatch::now();
-    let cut: usize = sample.iter().map(|text| tables.reader.segment_line(text).len()).sum();
+    let cut: usize = sample.iter().map(|text| crate::text::segment_line(text).len()).sum();
     let segment_only = sample.len() as f64 / started.elapsed().as_secs_f64();
     let bytes = size(folder);
     Ok(json!({"type": "bench", "mentions": done, "threads": options.threads, "seconds": wall, "mentions_per_s": done as f64 / wall,

@@ -93,6 +93,8 @@ pub struct Parts {
 pub struct Shown {
     /// Incidents, newest first, restricted ones left out.
     pub incidents: Vec<IncidentView>,
+    /// Incidents about a person in danger.
+    pub restricted: Vec<IncidentView>,
     /// Last mention read.
     pub last_mention: Option<Instant>,
     /// Shanghai day of `per_hour`.
@@ -150,9 +152,13 @@ pub struct Desk {
     evidence: BTreeMap<String, BTreeSet<String>>,
     topics: BTreeMap<TopicId, String>,
     in_flight: BTreeSet<String>,
+    /// Channel of each notice that was handed to the senders.
+    channels: BTreeMap<String, String>,
     shown: Shown,
     version: u64,
     dirty: bool,
+    restricted: BTreeSet<String>,
+    shown_version: Option<u64>,
 }
 
 impl Desk {
@@ -163,6 +169,7 @@ impl Desk {
         let mut evidence = BTreeMap::new();
         let mut topics = BTreeMap::new();
         let mut now = Instant::default();
+        let mut restricted = BTreeSet::new();
         loop {
             let entries = parts.store.entries(after, limits::STEP_MENTIONS)?;
             let Some(last) = entries.last() else { break };
@@ -171,6 +178,7 @@ impl Desk {
                 state.absorb(entry);
                 now = now.max(entry.at);
                 note(&mut topics, entry);
+                restricted.extend(restricted_of(entry));
             }
         }
         for incident in topics.values() {
@@ -196,7 +204,7 @@ impl Desk {
         let last_commit = std::time::Instant::now();
         Ok(Desk {
             watch, state, now, decided, next, indexed, checkpointed: from, last_commit, evidence, topics, shown, parts,
-            recent: BTreeMap::new(), recent_order: VecDeque::new(), in_flight: BTreeSet::new(), version: 0, dirty: true,
+            recent: BTreeMap::new(), recent_order: VecDeque::new(), in_flight: BTreeSet::new(), channels: BTreeMap::new(), version: 0, dirty: true, restricted, shown_version: None,
         })
     }
 
@@ -257,7 +265,9 @@ impl Desk {
                     let position = record.position;
                     dead.push(DeadLetter { position, line: refused.line, id: refused.id, code: refused.code, detail: refused.detail, head, at });
                 }
-                (Body::Deleted { id }, _) => self.parts.index.delete(&id).map_err(|error| DeskError::Index(error.to_string()))?,
+                (Body::Deleted { id }, _) => {
+                    self.parts.index.delete(&id).map_err(|error| DeskError::Index(error.to_string()))?;
+                }
                 _ => {}
             }
             if !quiet && !(decisions.events.is_empty() && decisions.evidence.is_empty()) {
@@ -353,7 +363,7 @@ impl Desk {
         }
         let bare = Mention { source: None, ..mention.clone() };
         let body = serde_json::to_string(&bare).ok()?;
-        let hash = crate::ledger::sha256_hex(mention.text.as_bytes());
+        let hash = sha256_hex(mention.text.as_bytes());
         Some(Evidence { incident: incident.to_owned(), mention: id.to_owned(), hash, body, joined: joined.to_owned() })
     }
 
@@ -382,6 +392,7 @@ impl Desk {
         for entry in self.parts.store.commit(step)? {
             self.state.absorb(&entry);
             note(&mut self.topics, &entry);
+            self.restricted.extend(restricted_of(&entry));
             self.measure(&entry);
             (self.parts.observer)(&entry);
             self.version += 1;
@@ -396,7 +407,7 @@ impl Desk {
             }
             Event::NoticeAttempted { key, verdict, attempt, .. } => {
                 self.in_flight.remove(key);
-                if let Some(channel) = self.state.notice(key).map(|notice| notice.channel.clone()) {
+                if let Some(channel) = self.channels.get(key).cloned() {
                     self.parts.metrics.notices.with_label_values(&[&channel, verdict_name(verdict)]).inc();
                     self.shown.channels.insert(channel, *verdict == Verdict::Accepted);
                 }
@@ -410,7 +421,7 @@ impl Desk {
         match ask {
             Ask::Command(command, reply) => {
                 self.tick_if_read()?;
-                let incident = command.incident().to_owned();
+                let incident = incident_of(&command).to_owned();
                 let outcome = match duty::apply(&self.state, &self.parts.plan, self.now, Input::Command(command)) {
                     Ok(events) => {
                         let at = self.now;
@@ -418,7 +429,7 @@ impl Desk {
                         self.commit(Step { events, ..Step::default() })?;
                         self.state.incident(&incident).ok_or(CommandRefused::NotFound)
                     }
-                    Err(refusal) => Err(refusal.into()),
+                    Err(refusal) => Err(refused(refusal)),
                 };
                 self.show();
                 // The one who asked may have gone.
@@ -473,6 +484,7 @@ impl Desk {
         }
         for notice in self.state.due_notices(self.now) {
             let key = notice.key.clone();
+            self.channels.entry(key.clone()).or_insert_with(|| notice.channel.clone());
             if !self.in_flight.contains(&key) && self.parts.due.try_send(notice).is_ok() {
                 self.in_flight.insert(key);
             }
@@ -482,9 +494,10 @@ impl Desk {
     }
 
     fn show(&mut self) {
-        let before = self.parts.progress.borrow().version;
-        if before != self.version || self.version == 0 {
+        if self.shown_version != Some(self.version) {
             self.shown.incidents = self.state.incidents();
+            self.shown.restricted = self.restricted.iter().filter_map(|id| self.state.incident(id)).collect();
+            self.shown_version = Some(self.version);
         }
         self.parts.metrics.topics.set(self.watch.topic_count() as i64);
         self.parts.metrics.index_lag.set(self.next.offset.saturating_sub(self.indexed) as i64);
@@ -524,6 +537,33 @@ impl Desk {
     }
 }
 
+/// The incident's id, where it is about a person in danger.
+fn restricted_of(entry: &Entry) -> Option<String> {
+    match &entry.event {
+        Event::IncidentRaised { incident, finding } if finding.kind == FindingKind::PersonInDanger => Some(incident.clone()),
+        _ => None,
+    }
+}
+
+fn incident_of(command: &Command) -> &str {
+    match command {
+        Command::Acknowledge { incident, .. } | Command::Confirm { incident, .. } | Command::Dismiss { incident, .. } => incident,
+    }
+}
+
+fn refused(refusal: duty::Refusal) -> CommandRefused {
+    match refusal {
+        duty::Refusal::NotFound => CommandRefused::NotFound,
+        duty::Refusal::Conflict(why) => CommandRefused::Conflict(why),
+        duty::Refusal::Invalid(why) => CommandRefused::Invalid(why),
+    }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Which incident stands for which topic.
 fn note(topics: &mut BTreeMap<TopicId, String>, entry: &Entry) {
     match &entry.event {
@@ -543,7 +583,7 @@ fn note(topics: &mut BTreeMap<TopicId, String>, entry: &Entry) {
 
 /// An entry as it will stand, but for its hash: for deciding the next event of the same step.
 fn provisional(state: &State, at: Instant, actor: &str, event: &Event) -> Entry {
-    Entry { seq: state.last_seq() + 1, at, actor: actor.to_owned(), event: event.clone(), hash: String::new() }
+    Entry { seq: state.seq() + 1, at, actor: actor.to_owned(), event: event.clone(), hash: String::new() }
 }
 
 fn verdict_name(verdict: &Verdict) -> &'static str {

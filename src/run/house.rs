@@ -42,6 +42,8 @@ pub struct Rooms {
     pub on_duty: Vec<(String, String)>,
     /// Names of all channels.
     pub channels: Vec<String>,
+    /// Names for people of codes.
+    pub names: std::collections::BTreeMap<String, String>,
     /// Offset that had to be read before this process was ready.
     pub ready_at: u64,
 }
@@ -80,6 +82,8 @@ impl House for Rooms {
             withheld: shown.withheld.iter().map(|(reason, count)| (reason.clone(), *count)).collect(),
             on_duty: self.on_duty.clone(),
             channels,
+            restricted: shown.restricted.clone(),
+            names: self.names.clone(),
         })
     }
 

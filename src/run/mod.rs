@@ -17,6 +17,8 @@ pub mod user;
 
 use crate::settings::{Overrides, Settings};
 use anyhow::anyhow;
+use crate::mention::Refused;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Settings, or every fault in one error.
@@ -35,8 +37,33 @@ pub fn say<T: serde::Serialize>(line: &T) {
     }
 }
 
+/// Visits each record of a file; one that is too long is a refusal like any other. The first error of `visit` ends it.
+pub fn lines(
+    path: &std::path::Path,
+    progress: &mut dyn FnMut(u64),
+    visit: &mut dyn FnMut(u64, Result<&[u8], Refused>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut failed = None;
+    crate::intake::file::records(path, progress, &mut |number, line| {
+        let line = line.map_err(|long| crate::mention::read::too_long(&long.head, number).refused);
+        match visit(number, line) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Bytes of a file; 0 where it has no length.
+pub fn size(path: &std::path::Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
 /// A line for a refused record.
-pub fn say_refused(refused: &crate::mention::Refused) {
+pub fn say_refused(refused: &Refused) {
     let mut line = serde_json::to_value(refused).unwrap_or_default();
     line["type"] = "refused".into();
     say(&line);

@@ -1,7 +1,6 @@
 //! `yuqing replay FILE`: feeds a file of mentions into a running process, over HTTP or through its watched folder.
 
-use crate::intake::file;
-use crate::run::{say, settings};
+use crate::run::{lines, say, settings, size};
 use crate::settings::Overrides;
 use crate::time::Instant;
 use anyhow::{Context, bail};
@@ -60,7 +59,7 @@ pub fn speed(text: &str) -> Result<Speed, String> {
 /// Exit code 0.
 pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bool) -> anyhow::Result<u8> {
     let settings = settings(files, overrides)?;
-    let bar = bar(file::size(&options.file).unwrap_or(0));
+    let bar = bar(size(&options.file));
     let totals = match options.to {
         To::Folder => into_folder(&options.file, &settings.inbox)?,
         To::Http => {
@@ -69,7 +68,7 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
             let mut pace = Pace { speed: options.speed, first: None, started: std::time::Instant::now() };
             let mut batch: Vec<u8> = Vec::new();
             let mut held = 0;
-            file::records(&options.file, &mut |bytes| bar.set_position(bytes), &mut |_, line| {
+            lines(&options.file, &mut |bytes| bar.set_position(bytes), &mut |_, line| {
                 // What is wrong with a line is the door's to say: it is sent as it stands, unless it is too long to hold.
                 let Ok(line) = line else { return Ok(()) };
                 if let Some(wait) = pace.wait(line) {
@@ -149,7 +148,7 @@ pub struct Sender {
 impl Sender {
     /// A sender to a running process.
     pub fn new(base: String, token: Option<String>) -> anyhow::Result<Sender> {
-        crate::outlet::install_tls();
+        install_tls();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
         Ok(Sender { client, url: format!("{base}/api/v1/mentions"), token, totals: (0, 0, 0) })
     }
@@ -182,4 +181,9 @@ impl Sender {
             return Ok(());
         }
     }
+}
+
+/// The one implementation of TLS of this process; a second call changes nothing.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

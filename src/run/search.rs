@@ -25,7 +25,7 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let settings = settings(files, overrides)?;
     let tables = tables::load(&settings.sources).map_err(|faults| anyhow!("{}", app::join(&faults)))?;
     let reader = Arc::new(tables.reader);
-    let searcher = Searcher::open(&settings.data.join("index"), Arc::new(move |text: &str| reader.words(text)))?;
+    let searcher = Searcher::open(&settings.data.join("index"), Arc::new(move |text: &str| reader.words(text)));
     let (mut cursor, mut told, mut took) = (None, 0, 0);
     let total = loop {
         let limit = (options.limit - told).min(crate::limits::PAGE);

@@ -40,8 +40,12 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, action: &Action, json: bool
     };
     let now = Clock::Real.now();
     let (kind, secret) = match action {
-        Action::Token { .. } => ("token", accounts.token(name, known, now)?),
-        Action::Add { .. } => ("password", accounts.add(name, known, now)?),
+        Action::Token { .. } => ("token", accounts.new_token(name, known, now)?),
+        Action::Add { .. } => ("password", {
+            let password = secret()?;
+            accounts.set_user(name, known, &password, now)?;
+            password
+        }),
     };
     if json {
         say(&json!({"type": kind, "name": name, "role": role, kind: secret}));
@@ -49,4 +53,11 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, action: &Action, json: bool
         println!("{secret}");
     }
     Ok(0)
+}
+
+/// Sixteen random bytes in letters and digits that survive being read out.
+fn secret() -> anyhow::Result<String> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    Ok(bytes.iter().map(|byte| char::from(b"abcdefghijkmnpqrstuvwxyz23456789"[usize::from(byte % 32)])).collect())
 }

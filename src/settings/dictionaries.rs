@@ -11,7 +11,10 @@ macro_rules! embedded {
     };
 }
 
-embedded!("rules.toml");
+embedded!(
+    "calendar.csv", "classes.toml", "cues.tsv", "elsewhere.tsv", "homophones.tsv", "noise.tsv", "patterns.tsv", "place-phrases.tsv",
+    "places.tsv", "platforms.toml", "rules.toml", "terms.tsv", "townships.tsv", "units.tsv", "user-words.txt",
+);
 
 /// Reads the folder; `must_exist` where a person named it.
 pub fn read_dictionaries(folder: &Path, must_exist: bool) -> Result<Sources, Vec<Fault>> {

@@ -9,11 +9,12 @@ mod raw;
 pub use dictionaries::read_dictionaries;
 pub use raw::{read, KafkaRaw, Raw};
 
-use crate::duty::Plan;
+use crate::duty::plan::{self, Plan};
 use crate::lexicon::{Fault, Sources};
 use crate::outlet::Channels;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The default pipeline, for a program started outside its repository.
 pub const LOCAL: &str = include_str!("../../pipelines/local.toml");
@@ -38,7 +39,9 @@ pub struct Settings {
     /// Who is called and when.
     pub plan: Plan,
     /// Where notices go.
-    pub channels: Channels,
+    pub channels: Arc<Channels>,
+    /// Officers: role, name.
+    pub on_duty: Vec<(String, String)>,
     /// What people reach the console by.
     pub public_url: Option<String>,
 }
@@ -95,8 +98,7 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
     }
     let public_url = raw.outlet.public_url.clone().filter(|url| !url.is_empty());
     let names: Vec<String> = raw.channels.iter().map(|channel| channel.name.clone()).collect();
-    let channel_plans = raw.channel_plans();
-    let plan = match Plan::check(raw.plan(channel_plans)) {
+    let plan = match plan::check(raw.plan()) {
         Ok(plan) => Some(plan),
         Err(details) => {
             details.into_iter().for_each(|detail| fault(&raw.place("duty"), detail));
@@ -108,7 +110,7 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
             fault(&raw.place("officers"), format!("officer `{}` names channel `{channel}`, which no [[channels]] defines", officer.name));
         }
     }
-    let channels = match Channels::check(raw.channels.clone(), raw.outlet.clone()) {
+    let channels = match Channels::check(raw.channels.clone(), crate::outlet::OutletRaw { public_url: public_url.clone(), ..raw.outlet.clone() }) {
         Ok(channels) => Some(channels),
         Err(details) => {
             details.into_iter().for_each(|detail| fault(&raw.place("channels"), detail));
@@ -134,7 +136,8 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
             index_commit_ms: raw.index.commit_ms,
             index_memory: raw.index.memory_mb << 20,
             plan,
-            channels,
+            channels: Arc::new(channels),
+            on_duty: raw.officers.iter().map(|officer| (officer.role.clone(), officer.name.clone())).collect(),
             public_url,
         }),
         _ => Err(faults),

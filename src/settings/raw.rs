@@ -1,6 +1,8 @@
 //! Settings as written: one struct a section, unknown fields are errors, and each section remembers where it stands so
 //! that a later fault can name its line.
 
+use crate::assess::Level;
+use crate::duty::plan::{ChannelPlan, OfficerRaw as OfficerPlan, PlanRaw};
 use crate::lexicon::Fault;
 use crate::outlet::{ChannelRaw, OutletRaw};
 use serde::Deserialize;
@@ -40,14 +42,14 @@ impl Default for IndexRaw {
 #[serde(deny_unknown_fields, default)]
 pub struct DutyRaw {
     /// Minutes an acknowledgement holds.
-    pub ack_minutes: i64,
-    /// Minutes from the raising to each step.
-    pub ladder_minutes: Vec<i64>,
+    pub ack_minutes: u32,
+    /// Minutes from the raising to each step after the first.
+    pub ladder_minutes: Vec<u32>,
 }
 
 impl Default for DutyRaw {
     fn default() -> DutyRaw {
-        DutyRaw { ack_minutes: 15, ladder_minutes: vec![0, 5, 10, 15] }
+        DutyRaw { ack_minutes: 15, ladder_minutes: vec![5, 10, 15] }
     }
 }
 
@@ -100,6 +102,20 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// The plan of duty as the sections give it.
+    pub fn plan(&self) -> PlanRaw {
+        let levels = |channel: &ChannelRaw| channel.levels.clone().unwrap_or_else(|| vec![Level::L2, Level::L3, Level::L4]);
+        PlanRaw {
+            // Who has no channel cannot be called: their step of the ladder is skipped, and said so.
+            officers: self.officers.iter().filter(|one| !one.channels.is_empty()).map(|one| OfficerPlan { name: one.name.clone(), channels: one.channels.clone() }).collect(),
+            roster: self.officers.iter().map(|one| if one.channels.is_empty() { String::new() } else { one.name.clone() }).collect(),
+            ladder_minutes: [Level::L3, Level::L4].map(|level| (level, self.duty.ladder_minutes.clone())).into(),
+            acknowledgement_minutes: self.duty.ack_minutes,
+            channels: self.channels.iter().map(|one| ChannelPlan { name: one.name.clone(), levels: levels(one), officer: one.officer.clone() }).collect(),
+            ..PlanRaw::default()
+        }
+    }
+
     /// File and line of a section.
     pub fn place(&self, section: &str) -> (String, usize) {
         self.places.get(section).cloned().unwrap_or_else(|| ("pipelines/local.toml".to_owned(), 0))

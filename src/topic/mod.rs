@@ -1,5 +1,20 @@
 //! Topics: mentions about one event folded together, with a stable id, and their heat.
 
+mod finger;
+mod fold;
+mod heat;
+mod joined;
+mod kept;
+mod like;
+pub mod rules;
+mod store;
+
+pub use fold::{Folded, Topics};
+pub use heat::Pulse;
+pub use joined::Joined;
+pub use store::{MEMBERS, Raised, Topic};
+pub(crate) use store::{event_time, is_credible, surety};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -1,7 +1,24 @@
 //! The HTTP door for people and programs: console, API, health, metrics, accounts and sessions.
 
-use crate::duty::Command;
+pub mod accounts;
+pub mod link;
+pub mod problem;
+pub mod router;
+mod api;
+mod console;
+mod drawing;
+mod gate;
+mod pages;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use accounts::{AccountError, Accounts, Action, Bootstrap, Role, Who};
+pub use link::Link;
+pub use router::{WebOptions, router};
+
 use crate::duty::view::IncidentView;
+use crate::duty::Command;
 use crate::intake::Answer;
 use crate::ledger::Evidence;
 use crate::time::Instant;
@@ -28,6 +45,11 @@ pub struct View {
     pub withheld: Vec<(String, u64)>,
     /// Officers on duty: role, name.
     pub on_duty: Vec<(String, String)>,
+    /// Incidents about a person in danger: they stand in no list, and only those who may act see numbers to dial.
+    pub restricted: Vec<IncidentView>,
+    /// Names for people of codes that stand in incidents: districts, units, officers, channels. A code without one is
+    /// shown as it is.
+    pub names: std::collections::BTreeMap<String, String>,
     /// Channels: name, whether the last send was accepted (`None`: nothing sent yet).
     pub channels: Vec<(String, Option<bool>)>,
 }
@@ -80,12 +102,7 @@ pub trait House: Send + Sync {
     /// A body of mentions at the door; `json` = one object, else JSON lines.
     fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer>;
     /// Search; audited.
-    fn search<'a>(
-        &'a self,
-        by: &'a str,
-        purpose: &'a str,
-        query: crate::index::Query,
-    ) -> Answering<'a, Result<crate::index::Page, crate::index::QueryError>>;
+    fn search<'a>(&'a self, by: &'a str, purpose: &'a str, query: crate::index::Query) -> Answering<'a, Result<crate::index::Page, crate::index::QueryError>>;
     /// Whether everything is ready; else what is not.
     fn ready(&self) -> Result<(), String>;
     /// Prometheus text.

@@ -1,0 +1,108 @@
+//! What every store must hold to: run by the tests of each against an empty store. Panics where one does not.
+
+use crate::duty::event::Event;
+use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Step, Store, StoreError};
+use crate::mention::RefusalCode;
+use crate::time::{Day, Instant, Span};
+
+const DAY: Day = Day(20_727);
+
+fn at(offset: u64) -> Position {
+    Position { stream: "intake".to_owned(), partition: 0, offset }
+}
+
+fn now() -> Instant {
+    DAY.start() + Span::hours(10)
+}
+
+fn event(version: &str) -> (Instant, String, Event) {
+    (now(), "machine".to_owned(), Event::Started { version: version.to_owned() })
+}
+
+fn full_step(from: u64, to: u64) -> Step {
+    let letter = DeadLetter {
+        position: at(from),
+        line: 3,
+        id: None,
+        code: RefusalCode::MissingId,
+        detail: "no id".to_owned(),
+        head: "{}".to_owned(),
+        at: now(),
+    };
+    let evidence = Evidence {
+        incident: "I-1001-01".to_owned(),
+        mention: format!("weibo:{from}"),
+        hash: "00".to_owned(),
+        body: "{}".to_owned(),
+        joined: "首个提及".to_owned(),
+    };
+    Step {
+        events: vec![event("1"), event("2")],
+        position: Some((at(from), at(to))),
+        dead_letters: vec![letter],
+        evidence: vec![evidence],
+        checkpoint: Some(Checkpoint { position: at(to), version: 1, body: vec![1, 2, 3] }),
+    }
+}
+
+/// The suite, on an empty store. Leaves behind what [`after_reopen`] looks for.
+pub fn run(store: &dyn Store) {
+    assert_eq!(store.verify().expect("an empty ledger is whole"), 0);
+    assert_eq!(store.position("intake", 0).expect("reads"), 0);
+    assert_eq!(store.checkpoint().expect("reads"), None);
+    whole_step(store);
+    zombie_is_fenced(store);
+    salts_go_for_good(store);
+}
+
+fn whole_step(store: &dyn Store) {
+    let entries = store.commit(full_step(0, 7)).expect("commits");
+    assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(store.entries(0, 10).expect("reads"), entries, "what was given is what is stored");
+    assert_eq!(store.entries(1, 10).expect("reads"), entries[1..]);
+    assert_eq!(store.entries(0, 1).expect("reads"), entries[..1]);
+    assert_ne!(entries[0].hash, entries[1].hash);
+    seen(store);
+}
+
+/// A second process that starts from an old position changes nothing at all.
+fn zombie_is_fenced(store: &dyn Store) {
+    match store.commit(full_step(0, 9)) {
+        Err(StoreError::Fenced { stored: 7, expected: 0, .. }) => {}
+        other => panic!("a zombie must be fenced: {other:?}"),
+    }
+    seen(store);
+    let next = Step { position: Some((at(7), at(8))), ..Step::default() };
+    assert_eq!(store.commit(next).expect("the owner goes on"), []);
+    let back = Step { position: Some((at(8), at(7))), ..Step::default() };
+    store.commit(back).expect("an operator may move it back");
+    let other = Position { partition: 1, ..at(7) };
+    assert_eq!(store.position("intake", other.partition).expect("reads"), 0, "partitions are apart");
+}
+
+fn salts_go_for_good(store: &dyn Store) {
+    let salt = store.salt(DAY).expect("makes one").expect("a new day has one");
+    assert_eq!(store.salt(DAY).expect("reads"), Some(salt), "one salt a day");
+    let next = store.salt(Day(DAY.0 + 1)).expect("makes one").expect("a new day has one");
+    assert_ne!(salt, next);
+    assert_eq!(store.destroy_salts_before(Day(DAY.0 + 1)).expect("destroys"), [DAY]);
+    assert_eq!(store.destroy_salts_before(Day(DAY.0 + 1)).expect("destroys"), [], "said once");
+    assert_eq!(store.salt(DAY).expect("reads"), None, "destroyed for good");
+    assert_eq!(store.salt(Day(DAY.0 + 1)).expect("reads"), Some(next), "the newer day keeps its own");
+}
+
+fn seen(store: &dyn Store) {
+    assert_eq!(store.verify().expect("whole"), 2);
+    assert_eq!(store.position("intake", 0).expect("reads"), 7);
+    let letters = store.dead_letters(10).expect("reads");
+    assert_eq!(letters, full_step(0, 7).dead_letters);
+    assert_eq!(store.dead_letter_counts().expect("reads"), [(RefusalCode::MissingId, 1)]);
+    assert_eq!(store.evidence("I-1001-01", 10).expect("reads"), full_step(0, 7).evidence);
+    assert_eq!(store.evidence("I-1001-02", 10).expect("reads"), []);
+    assert_eq!(store.checkpoint().expect("reads"), full_step(0, 7).checkpoint);
+}
+
+/// What [`run`] left is there when the store is opened again.
+pub fn after_reopen(store: &dyn Store) {
+    seen(store);
+}

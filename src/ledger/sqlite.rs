@@ -1,0 +1,491 @@
+//! The store of one machine: SQLite in a folder that one process owns. A [`Step`] in, one durable transaction out.
+//!
+//! Write-ahead log with `synchronous=FULL`; STRICT tables in time order. The hash of an entry covers the hash before it
+//! and the canonical JSON of `{actor, at, event, seq}` as stored, so that every edit of a row shows.
+
+use crate::duty::event::{Entry, Event};
+use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Step, Store, StoreError};
+use crate::mention::RefusalCode;
+use crate::time::{Day, Instant};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+/// Format of the file; another one is refused.
+const FORMAT: i64 = 1;
+/// Marks the file as ours: "yuqi".
+const APPLICATION_ID: i64 = 0x7975_7169;
+/// Dead letters kept whole; older ones go and are only counted: a broken sender must not fill the disk.
+const DEAD_LETTERS_KEPT: i64 = 100_000;
+/// Entries of a page when the chain is checked: bounds memory.
+const VERIFY_PAGE: usize = 4_096;
+/// How long a reader beside the owner waits for a lock, milliseconds.
+const BUSY_MS: u64 = 5_000;
+/// Name of the database in the folder.
+const FILE: &str = "ledger.sqlite";
+/// Name of the lock file in the folder.
+const LOCK: &str = "lock";
+
+const SCHEMA: &str = "
+CREATE TABLE entries (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, event TEXT NOT NULL,
+    hash TEXT NOT NULL) STRICT;
+CREATE TABLE positions (stream TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL,
+    PRIMARY KEY (stream, part)) STRICT, WITHOUT ROWID;
+CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, code TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE dead_letter_counts (code TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE evidence (id INTEGER PRIMARY KEY, incident TEXT NOT NULL, mention TEXT NOT NULL, hash TEXT NOT NULL,
+    body TEXT NOT NULL, joined TEXT NOT NULL, UNIQUE (incident, mention)) STRICT;
+CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), stream TEXT NOT NULL, part INTEGER NOT NULL,
+    next INTEGER NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE salts (day INTEGER PRIMARY KEY, salt BLOB) STRICT;
+";
+
+/// The store of one machine.
+#[derive(Debug)]
+pub struct Sqlite {
+    connection: Mutex<Connection>,
+    /// Held as long as the store is open; `None` for a reader.
+    _lock: Option<File>,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        StoreError::Failed(error.to_string())
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Failed(error.to_string())
+}
+
+impl Sqlite {
+    /// Opens the store in a folder, makes it on first use, and owns it until dropped.
+    pub fn open(dir: &Path) -> Result<Sqlite, StoreError> {
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(dir.display().to_string())),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let connection = Connection::open(dir.join(FILE))?;
+        prepare(&connection)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        create(&connection)?;
+        // The folder too: a new file whose name was never synced is gone after a power cut.
+        File::open(dir).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(Sqlite { connection: Mutex::new(connection), _lock: Some(lock) })
+    }
+
+    /// Opens the store to read beside its owner; every write fails.
+    pub fn open_read_only(dir: &Path) -> Result<Sqlite, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(dir.join(FILE), flags)?;
+        prepare(&connection)?;
+        check_format(&connection)?;
+        Ok(Sqlite { connection: Mutex::new(connection), _lock: None })
+    }
+
+    fn connection(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
+        self.connection.lock().map_err(|_| failed("a writer died in the middle of a step"))
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut connection = self.connection()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+}
+
+fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(())
+}
+
+fn create(connection: &Connection) -> Result<(), StoreError> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        let stamp = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};");
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {stamp} COMMIT;"))?;
+    }
+    check_format(connection)
+}
+
+fn check_format(connection: &Connection) -> Result<(), StoreError> {
+    let id: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (id, format) == (APPLICATION_ID, FORMAT) {
+        return Ok(());
+    }
+    Err(failed(format!("ledger has format {id:#x}/{format}, this program reads {APPLICATION_ID:#x}/{FORMAT}")))
+}
+
+/// JSON with sorted keys, whatever order the map keeps them in.
+fn canonical(value: &serde_json::Value, out: &mut String) {
+    use serde_json::Value;
+    match value {
+        Value::Object(map) => {
+            let mut fields: Vec<_> = map.iter().collect();
+            fields.sort_by_key(|(name, _)| *name);
+            out.push('{');
+            for (at, (name, value)) in fields.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                canonical(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                canonical(item, out);
+            }
+            out.push(']');
+        }
+        leaf => out.push_str(&leaf.to_string()),
+    }
+}
+
+/// Hash of an entry: that of the one before, and the canonical JSON of the entry as stored.
+fn chain(before: &str, seq: u64, at: &str, actor: &str, event: &str) -> String {
+    let (at, actor) = (serde_json::Value::from(at), serde_json::Value::from(actor));
+    let body = format!("{{\"actor\":{actor},\"at\":{at},\"event\":{event},\"seq\":{seq}}}");
+    let hash = Sha256::new().chain_update(before.as_bytes()).chain_update(body.as_bytes()).finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An entry as its row has it.
+struct Stored {
+    seq: u64,
+    at: String,
+    actor: String,
+    event: String,
+    hash: String,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
+        let seq = unsigned(row, 0)?;
+        Ok(Stored { seq, at: row.get(1)?, actor: row.get(2)?, event: row.get(3)?, hash: row.get(4)? })
+    }
+
+    fn entry(self) -> Result<Entry, StoreError> {
+        let broken = |detail: String| StoreError::Broken { seq: self.seq, detail };
+        let at = Instant::parse(&self.at).ok_or_else(|| broken("its time cannot be read".to_owned()))?;
+        let event = serde_json::from_str(&self.event).map_err(|error| broken(error.to_string()))?;
+        Ok(Entry { seq: self.seq, at, actor: self.actor, event, hash: self.hash })
+    }
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, error.into()))
+}
+
+fn signed(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| failed("a number is too large for the ledger"))
+}
+
+fn stored_rows(connection: &Connection, after: u64, limit: usize) -> Result<Vec<Stored>, StoreError> {
+    let sql = "SELECT seq, at, actor, event, hash FROM entries WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let mut query = connection.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let rows = query.query_map(params![after, limit], Stored::read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn append(store: &Transaction<'_>, events: Vec<(Instant, String, Event)>) -> Result<Vec<Entry>, StoreError> {
+    let last = store
+        .query_row("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1", [], |row| {
+            Ok((unsigned(row, 0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    let (mut seq, mut before) = last.unwrap_or_default();
+    let mut insert =
+        store.prepare_cached("INSERT INTO entries (seq, at, actor, event, hash) VALUES (?, ?, ?, ?, ?)")?;
+    let mut entries = Vec::with_capacity(events.len());
+    for (at, actor, event) in events {
+        seq += 1;
+        let mut text = String::new();
+        canonical(&serde_json::to_value(&event).map_err(failed)?, &mut text);
+        let at = at.to_string();
+        let hash = chain(&before, seq, &at, &actor, &text);
+        insert.execute(params![signed(seq)?, at, actor, text, hash])?;
+        before.clone_from(&hash);
+        // Read back from what was written, so that the running state and a replayed one cannot differ.
+        entries.push(Stored { seq, at, actor, event: text, hash }.entry()?);
+    }
+    Ok(entries)
+}
+
+fn stored_position(connection: &Connection, stream: &str, partition: i32) -> Result<u64, StoreError> {
+    let sql = "SELECT next FROM positions WHERE stream = ?1 AND part = ?2";
+    let next = connection.query_row(sql, params![stream, partition], |row| unsigned(row, 0)).optional()?;
+    Ok(next.unwrap_or(0))
+}
+
+fn advance(store: &Transaction<'_>, from: &Position, to: &Position) -> Result<(), StoreError> {
+    if (&from.stream, from.partition) != (&to.stream, to.partition) {
+        return Err(failed("a step moves one partition from one place to another"));
+    }
+    let stored = stored_position(store, &from.stream, from.partition)?;
+    if stored != from.offset {
+        let (stream, partition, expected) = (from.stream.clone(), from.partition, from.offset);
+        return Err(StoreError::Fenced { stream, partition, stored, expected });
+    }
+    store.execute(
+        "INSERT INTO positions (stream, part, next) VALUES (?1, ?2, ?3)
+         ON CONFLICT (stream, part) DO UPDATE SET next = excluded.next",
+        params![to.stream, to.partition, signed(to.offset)?],
+    )?;
+    Ok(())
+}
+
+fn bury(store: &Transaction<'_>, letters: &[DeadLetter]) -> Result<(), StoreError> {
+    for letter in letters {
+        let (code, body) = (letter.code.name(), serde_json::to_string(letter).map_err(failed)?);
+        store.execute("INSERT INTO dead_letters (code, body) VALUES (?1, ?2)", params![code, body])?;
+        store.execute(
+            "INSERT INTO dead_letter_counts (code, count) VALUES (?1, 1)
+             ON CONFLICT (code) DO UPDATE SET count = count + 1",
+            params![code],
+        )?;
+    }
+    if !letters.is_empty() {
+        let sql = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?1";
+        store.execute(sql, params![DEAD_LETTERS_KEPT])?;
+    }
+    Ok(())
+}
+
+fn keep(store: &Transaction<'_>, evidence: &[Evidence]) -> Result<(), StoreError> {
+    for piece in evidence {
+        store.execute(
+            "INSERT INTO evidence (incident, mention, hash, body, joined) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (incident, mention) DO NOTHING",
+            params![piece.incident, piece.mention, piece.hash, piece.body, piece.joined],
+        )?;
+    }
+    Ok(())
+}
+
+fn mark(store: &Transaction<'_>, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    let Position { stream, partition, offset } = &checkpoint.position;
+    store.execute(
+        "INSERT OR REPLACE INTO checkpoint (one, stream, part, next, version, body) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        params![stream, partition, signed(*offset)?, checkpoint.version, checkpoint.body],
+    )?;
+    Ok(())
+}
+
+impl Store for Sqlite {
+    fn commit(&self, step: Step) -> Result<Vec<Entry>, StoreError> {
+        self.write(|store| {
+            if let Some((from, to)) = &step.position {
+                advance(store, from, to)?;
+            }
+            bury(store, &step.dead_letters)?;
+            keep(store, &step.evidence)?;
+            if let Some(checkpoint) = &step.checkpoint {
+                mark(store, checkpoint)?;
+            }
+            append(store, step.events)
+        })
+    }
+
+    fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let rows = stored_rows(&*self.connection()?, after, limit)?;
+        rows.into_iter().map(Stored::entry).collect()
+    }
+
+    fn position(&self, stream: &str, partition: i32) -> Result<u64, StoreError> {
+        stored_position(&*self.connection()?, stream, partition)
+    }
+
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        let connection = self.connection()?;
+        let sql = "SELECT stream, part, next, version, body FROM checkpoint";
+        let read = |row: &Row<'_>| {
+            let position = Position { stream: row.get(0)?, partition: row.get(1)?, offset: unsigned(row, 2)? };
+            Ok(Checkpoint { position, version: row.get(3)?, body: row.get(4)? })
+        };
+        Ok(connection.query_row(sql, [], read).optional()?)
+    }
+
+    fn put_checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StoreError> {
+        self.write(|store| mark(store, &checkpoint))
+    }
+
+    fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let connection = self.connection()?;
+        let mut query = connection.prepare_cached("SELECT body FROM dead_letters ORDER BY id DESC LIMIT ?1")?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let bodies: Vec<String> = query.query_map([limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        bodies.iter().map(|body| serde_json::from_str(body).map_err(failed)).collect()
+    }
+
+    fn dead_letter_counts(&self) -> Result<Vec<(RefusalCode, u64)>, StoreError> {
+        let connection = self.connection()?;
+        let mut query = connection.prepare_cached("SELECT code, count FROM dead_letter_counts ORDER BY code")?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, unsigned(row, 1)?)))?;
+        let mut counts = Vec::new();
+        for row in rows {
+            let (code, count) = row?;
+            counts.push((serde_json::from_value(code.into()).map_err(failed)?, count));
+        }
+        Ok(counts)
+    }
+
+    fn evidence(&self, incident: &str, limit: usize) -> Result<Vec<Evidence>, StoreError> {
+        let connection = self.connection()?;
+        let sql = "SELECT incident, mention, hash, body, joined FROM evidence WHERE incident = ?1 ORDER BY id LIMIT ?2";
+        let mut query = connection.prepare_cached(sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = query.query_map(params![incident, limit], |row| {
+            Ok(Evidence {
+                incident: row.get(0)?,
+                mention: row.get(1)?,
+                hash: row.get(2)?,
+                body: row.get(3)?,
+                joined: row.get(4)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError> {
+        self.write(|store| {
+            let sql = "SELECT salt FROM salts WHERE day = ?1";
+            let stored = store.query_row(sql, [day.0], |row| row.get::<_, Option<[u8; 32]>>(0)).optional()?;
+            if let Some(salt) = stored {
+                return Ok(salt);
+            }
+            let mut salt = [0; 32];
+            getrandom::fill(&mut salt).map_err(failed)?;
+            store.execute("INSERT INTO salts (day, salt) VALUES (?1, ?2)", params![day.0, salt])?;
+            Ok(Some(salt))
+        })
+    }
+
+    // The row of a destroyed salt stays, empty: that day never gets another.
+    fn destroy_salts_before(&self, day: Day) -> Result<Vec<Day>, StoreError> {
+        let days = self.write(|store| {
+            let sql = "SELECT day FROM salts WHERE day < ?1 AND salt IS NOT NULL ORDER BY day";
+            let days: Vec<i32> = store.prepare(sql)?.query_map([day.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            store.execute("UPDATE salts SET salt = NULL WHERE day < ?1", [day.0])?;
+            Ok(days)
+        })?;
+        if !days.is_empty() {
+            // The bytes must not linger in the write-ahead log; `secure_delete` zeroes them in the file.
+            let connection = self.connection()?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(days.into_iter().map(Day).collect())
+    }
+
+    fn verify(&self) -> Result<u64, StoreError> {
+        let (mut seq, mut before) = (0, String::new());
+        loop {
+            let rows = stored_rows(&*self.connection()?, seq, VERIFY_PAGE)?;
+            if rows.is_empty() {
+                return Ok(seq);
+            }
+            for row in rows {
+                seq += 1;
+                let broken = |detail: &str| StoreError::Broken { seq, detail: detail.to_owned() };
+                if row.seq != seq {
+                    return Err(broken("it is missing"));
+                }
+                if chain(&before, seq, &row.at, &row.actor, &row.event) != row.hash {
+                    return Err(broken("its hash does not fit"));
+                }
+                before.clone_from(&row.hash);
+                row.entry()?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::conformance;
+
+    fn started() -> Step {
+        let at = Instant::parse("2026-10-01T02:05:00Z").unwrap();
+        let event = Event::Started { version: "1".to_owned() };
+        Step { events: vec![(at, "machine".to_owned(), event)], ..Step::default() }
+    }
+
+    #[test]
+    fn meets_the_suite_of_every_store() {
+        let folder = tempfile::tempdir().unwrap();
+        conformance::run(&Sqlite::open(folder.path()).unwrap());
+        conformance::after_reopen(&Sqlite::open(folder.path()).unwrap());
+        conformance::after_reopen(&Sqlite::open_read_only(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn one_process_owns_the_folder_and_readers_may_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Sqlite::open(folder.path()).unwrap();
+        assert!(matches!(Sqlite::open(folder.path()), Err(StoreError::Locked(_))));
+        owner.commit(started()).unwrap();
+        let reader = Sqlite::open_read_only(folder.path()).unwrap();
+        assert_eq!(reader.entries(0, 10).unwrap().len(), 1);
+        assert!(matches!(reader.commit(started()), Err(StoreError::Failed(_))));
+        drop(owner);
+        assert!(Sqlite::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn every_edit_of_a_row_shows() {
+        let edits = [
+            ("UPDATE entries SET actor = 'somebody' WHERE seq = 2", 2),
+            ("UPDATE entries SET at = '2026-10-01T02:06:00Z' WHERE seq = 1", 1),
+            ("UPDATE entries SET event = replace(event, '1', '2') WHERE seq = 3", 3),
+            ("UPDATE entries SET hash = replace(hash, 'a', 'b') WHERE seq = 2", 2),
+            ("DELETE FROM entries WHERE seq = 2", 2),
+        ];
+        for (edit, first_bad) in edits {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Sqlite::open(folder.path()).unwrap();
+            for _ in 0..4 {
+                store.commit(started()).unwrap();
+            }
+            assert_eq!(store.verify().unwrap(), 4);
+            store.connection().unwrap().execute(edit, []).unwrap();
+            match store.verify() {
+                Err(StoreError::Broken { seq, .. }) => assert_eq!(seq, first_bad, "{edit}"),
+                other => panic!("{edit}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn another_format_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Sqlite::open(folder.path()).unwrap());
+        let raw = Connection::open(folder.path().join(FILE)).unwrap();
+        raw.pragma_update(None, "user_version", 99).unwrap();
+        drop(raw);
+        let error = Sqlite::open(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("format"), "{error}");
+    }
+}

@@ -1,0 +1,283 @@
+//! Folding: which topic a mention belongs to, and why. In: mentions with readings, in the order of the stream. Out: the
+//! topic, the reason, and the topics that turned out to be one.
+//!
+//! What hangs on another mention follows it; an equal text, then a near copy, then a text alike in content join unless place
+//! or class contradict. The state is bounded: texts and ids by time, topics by number.
+
+use super::finger::{Names, Window, key, says_enough, signature};
+use super::like::{Likes, Terms, terms};
+use super::rules::{FoldRules, HeatRules};
+use super::store::{self, Topic, event_time};
+use super::{Joined, TopicId};
+use crate::assess::Reading;
+use crate::mention::{Counts, Kind, Mention};
+use crate::time::{Instant, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Merges remembered: those who hold an older id than this are told that it is gone.
+const MERGES: usize = 100_000;
+
+/// Where a mention went.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Folded {
+    /// Its topic.
+    pub topic: TopicId,
+    /// Why.
+    pub joined: Joined,
+    /// Topics that turned out to be one: the younger, the one that stays.
+    pub merged: Vec<(TopicId, TopicId)>,
+}
+
+/// All topics.
+#[derive(Clone, Serialize, Deserialize, Debug, Default)]
+pub struct Topics {
+    given: u64,
+    topics: BTreeMap<u64, Box<Topic>>,
+    by_age: BTreeSet<(u8, Instant, u64)>,
+    merged: BTreeMap<u64, u64>,
+    window: Window,
+    names: Names,
+    likes: Likes,
+}
+
+fn hours(n: f64) -> Span {
+    Span((n * 3_600_000.0) as i64)
+}
+
+fn percent(likeness: f64) -> u8 {
+    (likeness.clamp(0.0, 1.0) * 100.0).round() as u8
+}
+
+impl Topics {
+    /// Puts a mention into a topic, its own or another.
+    pub fn fold(&mut self, mention: &Mention, reading: &Reading, rules: &FoldRules, heat: &HeatRules) -> Folded {
+        let at = event_time(mention);
+        let hanging = self.by_name(mention);
+        let follows = !hanging.is_empty() && mention.kind != Kind::Post && mention.kind != Kind::Message;
+        let telling = says_enough(&reading.bare) && !follows;
+        let print = telling.then(|| (key(&reading.bare), signature(&reading.bare)));
+        let content = (telling && store::matters(mention, reading)).then(|| terms(&reading.bare));
+
+        let mut votes = hanging;
+        if let Some((exact, signature)) = &print {
+            self.by_copy(*exact, signature, reading, rules, &mut votes);
+        }
+        let same = matches!(votes.first(), Some((_, Joined::Same)));
+        if let Some(content) = content.as_ref().filter(|_| !same) {
+            self.by_content(content, mention, reading, rules, &mut votes);
+        }
+        let (topic, joined) = votes.first().copied().unwrap_or_else(|| (self.open(at), Joined::New));
+        let mut merged = Vec::new();
+        let mut stays = topic;
+        for (other, _) in votes.iter().skip(1) {
+            merged.extend(self.merge(TopicId(stays), TopicId(*other)));
+            stays = self.resolve(TopicId(stays)).0;
+        }
+        self.put(stays, mention, reading, heat);
+        if let Some((exact, signature)) = print {
+            self.window.add(at, exact, signature, stays, hours(rules.window_hours));
+        }
+        if let Some(content) = content {
+            self.likes.add(stays, &content);
+        }
+        self.name(mention, at, stays, rules);
+        self.shrink(rules.topics);
+        Folded { topic: TopicId(stays), joined, merged }
+    }
+
+    /// Topics that the mention's own id and its parent's are known under.
+    fn by_name(&self, mention: &Mention) -> Vec<(u64, Joined)> {
+        let reason = if mention.kind == Kind::Listing { Joined::Entry } else { Joined::Parent };
+        let parent = mention.parent.as_ref().and_then(|parent| self.named(&parent.id)).map(|topic| (topic, reason));
+        let own = if mention.kind == Kind::Listing { None } else { self.named(&mention.id) };
+        let mut votes: Vec<(u64, Joined)> = parent.into_iter().chain(own.map(|topic| (topic, Joined::Child))).collect();
+        votes.dedup_by_key(|vote| vote.0);
+        votes
+    }
+
+    fn named(&self, id: &str) -> Option<u64> {
+        self.living(self.names.topic(key(id))?)
+    }
+
+    fn living(&self, topic: u64) -> Option<u64> {
+        let topic = self.resolve(TopicId(topic)).0;
+        self.topics.contains_key(&topic).then_some(topic)
+    }
+
+    fn by_copy(
+        &self,
+        exact: u64,
+        signature: &super::finger::Signature,
+        reading: &Reading,
+        rules: &FoldRules,
+        votes: &mut Vec<(u64, Joined)>,
+    ) {
+        let before = votes.len();
+        if let Some(topic) = self.window.same(exact).and_then(|topic| self.living(topic)) {
+            vote(votes, topic, Joined::Same);
+        }
+        if votes.len() > before {
+            return;
+        }
+        for (likeness, topic) in self.window.near(signature, rules.near) {
+            let Some(topic) = self.living(topic) else { continue };
+            if !self.contradicts(topic, reading) {
+                vote(votes, topic, Joined::Near(percent(likeness)));
+                return;
+            }
+        }
+    }
+
+    fn by_content(
+        &self,
+        content: &Terms,
+        mention: &Mention,
+        reading: &Reading,
+        rules: &FoldRules,
+        votes: &mut Vec<(u64, Joined)>,
+    ) {
+        let at = event_time(mention);
+        let mut scored: Vec<(f64, u64)> = Vec::new();
+        for (cosine, topic) in self.likes.nearest(content) {
+            let Some(found) = self.topics.get(&topic) else { continue };
+            let message = mention.kind == Kind::Message && found.messages;
+            let half_life = if message { rules.message_half_life_hours } else { rules.half_life_hours };
+            let age = Span((at.millis() - found.last.millis()).abs());
+            let likeness = cosine * 0.5f64.powf(age.as_seconds() / 3_600.0 / half_life);
+            let least = if message {
+                rules.alike_message
+            } else if self.contradicts(topic, reading) || found.contradicts_class(reading) {
+                rules.alike_contradicted
+            } else {
+                rules.alike
+            };
+            if likeness >= least {
+                scored.push((likeness, topic));
+            }
+        }
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for (likeness, topic) in scored {
+            match votes.first() {
+                None => vote(votes, topic, Joined::Alike(percent(likeness))),
+                Some((first, _)) => {
+                    let tied = likeness >= rules.merge && self.likes.between(*first, topic) >= rules.merge;
+                    if tied && !self.apart(*first, topic) {
+                        vote(votes, topic, Joined::Alike(percent(likeness)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn contradicts(&self, topic: u64, reading: &Reading) -> bool {
+        self.topics.get(&topic).is_some_and(|topic| topic.contradicts_place(&reading.assessment.place))
+    }
+
+    /// Whether two topics name different places.
+    fn apart(&self, a: u64, b: u64) -> bool {
+        let (Some(a), Some(b)) = (self.topics.get(&a), self.topics.get(&b)) else { return true };
+        b.facts.placed.as_ref().is_some_and(|placed| a.contradicts_place(&placed.place))
+    }
+
+    fn open(&mut self, at: Instant) -> u64 {
+        self.given += 1;
+        self.topics.insert(self.given, Box::new(Topic::new(TopicId(self.given), at)));
+        self.by_age.insert((0, at, self.given));
+        self.given
+    }
+
+    fn put(&mut self, topic: u64, mention: &Mention, reading: &Reading, heat: &HeatRules) {
+        self.change(TopicId(topic), |topic| topic.add(mention, reading, heat));
+    }
+
+    /// Changes a topic and keeps its place in the order of age.
+    pub(crate) fn change<T>(&mut self, topic: TopicId, change: impl FnOnce(&mut Topic) -> T) -> Option<T> {
+        let found = self.topics.get_mut(&topic.0)?;
+        let before = (found.rank(), found.last, topic.0);
+        let out = change(found);
+        let after = (found.rank(), found.last, topic.0);
+        if before != after {
+            self.by_age.remove(&before);
+            self.by_age.insert(after);
+        }
+        Some(out)
+    }
+
+    fn name(&mut self, mention: &Mention, at: Instant, topic: u64, rules: &FoldRules) {
+        let keep = hours(rules.names_hours);
+        if mention.kind != Kind::Listing {
+            self.names.add(at, key(&mention.id), topic, keep);
+        }
+        if let Some(parent) = &mention.parent {
+            let id = key(&parent.id);
+            if mention.kind == Kind::Listing || self.names.topic(id).is_none() {
+                self.names.add(at, id, topic, keep);
+            }
+        }
+    }
+
+    fn shrink(&mut self, most: usize) {
+        while self.topics.len() > most.max(1) {
+            let Some((_, _, topic)) = self.by_age.pop_first() else { return };
+            self.topics.remove(&topic);
+            self.likes.forget(topic);
+        }
+        while self.merged.len() > MERGES {
+            self.merged.pop_first();
+        }
+    }
+
+    /// Makes two topics one: the oldest id stays. `None` where they are one already or one of them is gone.
+    pub fn merge(&mut self, a: TopicId, b: TopicId) -> Option<(TopicId, TopicId)> {
+        let (a, b) = (self.resolve(a).0, self.resolve(b).0);
+        let (into, from) = (a.min(b), a.max(b));
+        if into == from || !self.topics.contains_key(&into) {
+            return None;
+        }
+        let gone = self.topics.remove(&from)?;
+        self.by_age.remove(&(gone.rank(), gone.last, from));
+        self.merged.insert(from, into);
+        self.likes.merge(from, into);
+        self.change(TopicId(into), |topic| topic.merge(*gone));
+        Some((TopicId(from), TopicId(into)))
+    }
+
+    /// The topic that an id stands for now.
+    pub fn resolve(&self, topic: TopicId) -> TopicId {
+        let mut id = topic.0;
+        while let Some(&into) = self.merged.get(&id) {
+            id = into;
+        }
+        TopicId(id)
+    }
+
+    /// A topic, by any id it had.
+    pub fn get(&self, topic: TopicId) -> Option<&Topic> {
+        self.topics.get(&self.resolve(topic).0).map(|topic| &**topic)
+    }
+
+    /// The topic that a mention, or what it hangs on, is in.
+    pub fn topic_of(&self, id: &str) -> Option<TopicId> {
+        self.named(id).map(TopicId)
+    }
+
+    /// Topics held now.
+    pub fn count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// A later look at a mention's engagement.
+    pub fn counts(&mut self, id: &str, counts: Counts) {
+        if let Some(topic) = self.topic_of(id) {
+            let engaged = store::engagement(&counts);
+            self.change(topic, |topic| topic.engagement = topic.engagement.max(engaged));
+        }
+    }
+}
+
+fn vote(votes: &mut Vec<(u64, Joined)>, topic: u64, joined: Joined) {
+    if votes.iter().all(|vote| vote.0 != topic) {
+        votes.push((topic, joined));
+    }
+}

@@ -1,0 +1,609 @@
+//! What stands on each page, in words: made from views and the time, drawn by the templates, escaped there.
+
+use super::accounts::{Action, Who};
+use super::drawing::{Column, Growth, Ruler, columns, growth, ruler};
+use super::words;
+use super::{TopicView, View};
+use crate::duty::view::{ClockState, ClockView, IncidentState, IncidentView};
+use crate::index::Page;
+use crate::ledger::Evidence;
+use crate::mention::Mention;
+use crate::time::Instant;
+use askama::Template;
+
+/// The head of every page for somebody who came in.
+pub(super) struct Top {
+    pub now: String,
+    pub now_iso: String,
+    pub now_ms: i64,
+    pub day: String,
+    pub me: String,
+    pub csrf: String,
+    pub on: &'static str,
+}
+
+impl Top {
+    pub fn new(who: &Who, now: Instant, on: &'static str) -> Top {
+        Top {
+            now: now.hour_minute(),
+            now_iso: now.rfc3339_shanghai(),
+            now_ms: now.millis(),
+            day: words::weekday(now),
+            me: format!("{}·{}", who.name, who.role.words()),
+            csrf: who.csrf.clone().unwrap_or_default(),
+            on,
+        }
+    }
+}
+
+/// One clock that runs.
+pub(super) struct Running {
+    pub class: &'static str,
+    pub word: &'static str,
+    pub kind: String,
+    pub over: bool,
+    pub left: Vec<(String, &'static str)>,
+    pub iso: String,
+    pub due: String,
+    pub due_ms: i64,
+    pub basis: String,
+}
+
+fn running(clock: &ClockView, now: Instant) -> Running {
+    let left = clock.due - now;
+    let (class, word) = words::clock_state(clock.state, left);
+    Running {
+        class,
+        word,
+        kind: words::clock(&clock.kind).to_owned(),
+        over: left.0 <= 0,
+        left: words::length(left, true),
+        iso: format!("PT{}S", left.0.abs() / 1_000),
+        due: words::when(clock.due, now),
+        due_ms: clock.due.millis(),
+        basis: format!("自 {} {}", words::when(clock.start, now), clock.basis),
+    }
+}
+
+/// The open clock with the least time left.
+fn first_clock(incident: &IncidentView) -> Option<&ClockView> {
+    let open = |clock: &&ClockView| matches!(clock.state, ClockState::Running | ClockState::Overdue);
+    incident.clocks.iter().filter(open).min_by_key(|clock| clock.due)
+}
+
+/// An incident as a line of the board.
+pub(super) struct Row {
+    pub id: String,
+    pub title: String,
+    pub level: (&'static str, &'static str),
+    pub state: &'static str,
+    pub sure: &'static str,
+    pub place: String,
+    pub since: String,
+    pub sources: String,
+    pub reason: String,
+    pub clock: Option<Running>,
+    pub next: &'static str,
+    pub can_take: bool,
+    pub owner: Option<String>,
+    pub taken: String,
+    pub next_call: Option<String>,
+    pub class: &'static str,
+}
+
+fn row(view: &View, incident: &IncidentView, now: Instant, may_act: bool) -> Row {
+    let clock = first_clock(incident).map(|clock| running(clock, now));
+    let unowned = incident.owner.is_none();
+    let soon = clock.as_ref().is_some_and(|clock| clock.class == "soon");
+    let since = incident.times.occurred.map(|at| format!("{} 事发", words::when(at, now)));
+    let first = incident.times.first_mention.map(|at| format!("{} 首条提及", words::when(at, now)));
+    Row {
+        id: incident.id.clone(),
+        title: incident.title.clone(),
+        level: words::level(incident.level),
+        state: words::state(incident.state),
+        sure: words::sure(incident),
+        place: words::place(view, incident),
+        since: since.or(first).unwrap_or_default(),
+        sources: words::few(incident.sources),
+        reason: incident.reason.clone(),
+        next: next_step(incident.state),
+        can_take: may_act && incident.state == IncidentState::Raised,
+        owner: incident.owner.as_ref().map(|owner| words::name(view, owner).to_owned()),
+        taken: incident.times.acknowledged.map(|at| format!("{} 接手", words::when(at, now))).unwrap_or_default(),
+        next_call: next_call(view, incident, now),
+        class: if clock.as_ref().is_some_and(|clock| clock.over) || unowned {
+            "i-none"
+        } else if soon {
+            "i-soon"
+        } else {
+            ""
+        },
+        clock,
+    }
+}
+
+fn next_step(state: IncidentState) -> &'static str {
+    match state {
+        IncidentState::Raised => "接手",
+        IncidentState::Acknowledged => "确认或判为不成立",
+        IncidentState::Confirmed => "拟口径，准备首发",
+        IncidentState::Answered => "续报或办结",
+        IncidentState::Dismissed | IncidentState::Closed => "没有了",
+    }
+}
+
+fn next_call(view: &View, incident: &IncidentView, now: Instant) -> Option<String> {
+    let (at, officers) = incident.next_call.as_ref()?;
+    let names: Vec<&str> = officers.iter().map(|officer| words::name(view, officer)).collect();
+    let whom = if names.is_empty() { "下一级，无人在班".to_owned() } else { names.join("、") };
+    Some(format!("{} 叫{whom}", words::when(*at, now)))
+}
+
+/// What shows that the system sees.
+pub(super) struct Proof {
+    pub last: String,
+    pub today: u64,
+    pub dead: u64,
+    pub channels: String,
+    pub channels_bad: bool,
+    pub on_duty: Vec<(String, String)>,
+    pub withheld: Vec<(String, u64)>,
+    pub withheld_all: u64,
+    pub columns: Vec<Column>,
+}
+
+fn proof(view: &View, now: Instant) -> Proof {
+    let bad: Vec<&str> =
+        view.channels.iter().filter(|(_, sent)| *sent == Some(false)).map(|(name, _)| words::name(view, name)).collect();
+    let channels = match (view.channels.len(), bad.len()) {
+        (0, _) => "还没有配置通道".to_owned(),
+        (all, 0) if view.channels.iter().all(|(_, sent)| sent.is_none()) => format!("{all} 条，还没有发送过"),
+        (all, 0) => format!("{all} 条，最近一次都已受理"),
+        (all, _) => format!("{all} 条中 {} 没有受理", bad.join("、")),
+    };
+    Proof {
+        last: match view.last_mention {
+            None => "还没有读到".to_owned(),
+            Some(at) if (now - at).0 < 60_000 => format!("{} 秒前读到", (now - at).0.max(0) / 1_000),
+            Some(at) => format!("{}前读到", words::length_words(now - at)),
+        },
+        today: view.read_today,
+        dead: view.dead_letters,
+        channels_bad: !bad.is_empty(),
+        channels,
+        on_duty: view.on_duty.iter().map(|(role, name)| (role.clone(), words::name(view, name).to_owned())).collect(),
+        withheld: view.withheld.clone(),
+        withheld_all: view.withheld.iter().map(|(_, count)| count).sum(),
+        columns: columns(&view.per_hour, now),
+    }
+}
+
+/// The duty board, full or quiet.
+#[derive(Template)]
+#[template(path = "board.html")]
+pub(super) struct BoardPage {
+    pub top: Top,
+    pub open: usize,
+    pub tight: usize,
+    pub soon: usize,
+    pub over: usize,
+    pub unowned: usize,
+    pub mine: usize,
+    pub hero: Option<Row>,
+    pub ruler: Option<Ruler>,
+    pub rest: Vec<Row>,
+    pub last_closed: Option<String>,
+    pub proof: Proof,
+}
+
+impl BoardPage {
+    pub fn new(view: &View, who: &Who, now: Instant) -> BoardPage {
+        let may_act = who.role.may(Action::Act);
+        let mut open: Vec<&IncidentView> =
+            view.incidents.iter().filter(|incident| !incident.restricted && incident.state.is_open()).collect();
+        open.sort_by_key(|incident| {
+            let due = first_clock(incident).map_or(i64::MAX, |clock| clock.due.millis());
+            (due, std::cmp::Reverse(incident.level), incident.id.clone())
+        });
+        let rows: Vec<Row> = open.iter().map(|incident| row(view, incident, now, may_act)).collect();
+        let counted = |class| rows.iter().filter(|row| row.clock.as_ref().is_some_and(|c| c.class == class)).count();
+        let ended = view.incidents.iter().filter(|incident| !incident.restricted && !incident.state.is_open());
+        let drawn = open.first().and_then(|incident| Some(ruler(incident, first_clock(incident)?, now)));
+        let (tight, soon, over) = (counted("tight"), counted("soon"), counted("over"));
+        let unowned = rows.iter().filter(|row| row.owner.is_none()).count();
+        let mine = open.iter().filter(|incident| incident.owner.as_deref() == Some(&who.name)).count();
+        let count = rows.len();
+        let mut rows = rows.into_iter();
+        BoardPage {
+            top: Top::new(who, now, "board"),
+            open: count,
+            tight,
+            soon,
+            over,
+            unowned,
+            mine,
+            hero: rows.next(),
+            ruler: drawn,
+            rest: rows.collect(),
+            last_closed: ended
+                .max_by_key(|incident| incident.history.last().map(|line| line.at))
+                .map(|incident| format!("{}·{}", words::state(incident.state), incident.title)),
+            proof: proof(view, now),
+        }
+    }
+}
+
+/// A piece of a text, marked or not.
+pub(super) struct Piece {
+    pub text: String,
+    pub hit: bool,
+}
+
+/// Cuts a text at byte ranges; ranges that fit no characters are left out.
+pub(super) fn pieces(text: &str, ranges: &[(usize, usize)]) -> Vec<Piece> {
+    let mut sorted: Vec<(usize, usize)> =
+        ranges.iter().copied().filter(|(from, to)| from < to && text.get(*from..*to).is_some()).collect();
+    sorted.sort_unstable();
+    let (mut out, mut done) = (Vec::new(), 0);
+    for (from, to) in sorted {
+        if from < done {
+            continue;
+        }
+        if from > done {
+            out.push(Piece { text: text[done..from].to_owned(), hit: false });
+        }
+        out.push(Piece { text: text[from..to].to_owned(), hit: true });
+        done = to;
+    }
+    if done < text.len() {
+        out.push(Piece { text: text[done..].to_owned(), hit: false });
+    }
+    out
+}
+
+/// One text an incident rests on.
+pub(super) struct Proofed {
+    pub at: String,
+    pub at_iso: String,
+    pub platform: String,
+    pub kind: String,
+    pub pieces: Vec<Piece>,
+    pub joined: String,
+    pub hash: String,
+}
+
+/// Evidence shown on the page.
+const EVIDENCE: usize = 20;
+
+fn evidence(view: &View, incident: &IncidentView, all: &[Evidence], now: Instant) -> Vec<Proofed> {
+    let read = |one: &Evidence| {
+        let mention: Mention = serde_json::from_str(&one.body).ok()?;
+        let mut ranges = Vec::new();
+        for cause in incident.causes.iter().filter(|cause| !cause.words.is_empty()) {
+            ranges.extend(mention.text.match_indices(&cause.words).map(|(at, words)| (at, at + words.len())));
+        }
+        let kind = serde_json::to_value(mention.kind).ok()?;
+        Some(Proofed {
+            at: words::when(mention.created_at, now),
+            at_iso: mention.created_at.rfc3339_shanghai(),
+            platform: words::name(view, &mention.platform).to_owned(),
+            kind: words::mention_kind(kind.as_str().unwrap_or_default()).to_owned(),
+            pieces: pieces(&mention.text, &ranges),
+            joined: one.joined.clone(),
+            hash: short(&one.hash),
+        })
+    };
+    all.iter().filter_map(read).take(EVIDENCE).collect()
+}
+
+fn short(hash: &str) -> String {
+    let head: String = hash.chars().take(8).collect();
+    let tail: Vec<char> = hash.chars().rev().take(4).collect();
+    format!("{head}…{}", tail.into_iter().rev().collect::<String>())
+}
+
+/// A row of the table of clocks.
+pub(super) struct ClockRow {
+    pub kind: String,
+    pub owner: String,
+    pub start: String,
+    pub basis: String,
+    pub due: String,
+    pub class: &'static str,
+    pub word: String,
+}
+
+fn clock_row(view: &View, clock: &ClockView, now: Instant) -> ClockRow {
+    let left = clock.due - now;
+    let (class, word) = words::clock_state(clock.state, left);
+    let word = match clock.state {
+        ClockState::Running if left.0 > 0 => format!("{word} {}", words::length_words(left)),
+        ClockState::Running | ClockState::Overdue => format!("{word} {}", words::length_words(left)),
+        _ => word.to_owned(),
+    };
+    let late = if clock.overdue_at_birth_s > 0 {
+        format!("；发现时已超时 {}", words::length_words(crate::time::Span::seconds(clock.overdue_at_birth_s)))
+    } else {
+        String::new()
+    };
+    ClockRow {
+        kind: words::clock(&clock.kind).to_owned(),
+        owner: words::name(view, &clock.owner).to_owned(),
+        start: words::when(clock.start, now),
+        basis: format!("{}{late}", clock.basis),
+        due: words::when(clock.due, now),
+        class,
+        word,
+    }
+}
+
+/// Bar of a part of the heat.
+pub(super) struct Part {
+    pub name: &'static str,
+    pub score: String,
+    pub width: String,
+}
+
+/// A line of a log.
+pub(super) struct Line {
+    pub at: String,
+    pub at_iso: String,
+    pub words: String,
+    pub small: String,
+    pub hash: String,
+}
+
+/// The page of one incident.
+#[derive(Template)]
+#[template(path = "incident.html")]
+pub(super) struct IncidentPage {
+    pub top: Top,
+    pub row: Row,
+    pub done: Option<&'static str>,
+    pub sources: u32,
+    pub mentions_total: u64,
+    pub classes: String,
+    pub claims: Vec<String>,
+    pub occurred: Option<String>,
+    pub first: String,
+    pub detected: String,
+    pub until: Option<String>,
+    pub responsible: String,
+    pub related: Vec<String>,
+    pub ruler: Option<Ruler>,
+    pub heat: String,
+    pub parts: Vec<Part>,
+    pub causes: Vec<(String, String, String, String)>,
+    pub anchors: Vec<(String, String)>,
+    pub growth: Option<Growth>,
+    pub evidence: Vec<Proofed>,
+    pub clocks: Vec<ClockRow>,
+    pub notices: Vec<Line>,
+    pub history: Vec<Line>,
+    pub can_decide: bool,
+}
+
+impl IncidentPage {
+    pub fn new(
+        view: &View, incident: &IncidentView, topic: &TopicView, texts: &[Evidence], who: &Who, now: Instant,
+        done: Option<&'static str>,
+    ) -> IncidentPage {
+        let told = |at: Option<Instant>| at.map_or("未知".to_owned(), |at| words::when(at, now));
+        let heat = incident.heat;
+        let whole = [heat.parts.burst, heat.parts.growth, heat.parts.width].into_iter().fold(1e-9, f64::max);
+        let part = |name, score: f64| Part {
+            name,
+            score: format!("{score:+.1}"),
+            width: format!("{:.0}%", (score.max(0.0) / whole * 100.0).min(100.0)),
+        };
+        let may_act = who.role.may(Action::Act);
+        IncidentPage {
+            top: Top::new(who, now, "incident"),
+            row: row(view, incident, now, may_act),
+            done,
+            sources: incident.sources,
+            mentions_total: topic.mentions_total,
+            classes: incident.classes.iter().map(|class| words::class(*class)).collect::<Vec<_>>().join("、"),
+            claims: incident.claims.iter().map(|claim| claim.words.clone()).collect(),
+            occurred: incident.times.occurred.map(|at| words::when(at, now)),
+            first: told(incident.times.first_mention),
+            detected: told(incident.times.detected),
+            until: incident.acknowledged_until.map(|at| words::when(at, now)),
+            responsible: incident.responsible.iter().map(|unit| words::name(view, unit)).collect::<Vec<_>>().join("、"),
+            related: incident.related.clone(),
+            ruler: first_clock(incident).or(incident.clocks.first()).map(|clock| ruler(incident, clock, now)),
+            heat: format!("{:.1}", heat.total),
+            parts: vec![part("突增", heat.parts.burst), part("增长", heat.parts.growth), part("宽度", heat.parts.width)],
+            causes: causes(incident),
+            anchors: incident.place.anchors.iter().map(|a| (a.text.clone(), format!("{:+.1}", a.score))).collect(),
+            growth: growth(&topic.growth, incident.times.alerted.or(incident.times.detected), now),
+            evidence: evidence(view, incident, texts, now),
+            clocks: incident.clocks.iter().map(|clock| clock_row(view, clock, now)).collect(),
+            notices: notices(view, incident, now),
+            history: history(view, incident, now),
+            can_decide: may_act && matches!(incident.state, IncidentState::Raised | IncidentState::Acknowledged),
+        }
+    }
+}
+
+fn causes(incident: &IncidentView) -> Vec<(String, String, String, String)> {
+    let words = |cause: &crate::assess::Cause| {
+        let part = words::cause_part(&cause.part).to_owned();
+        (cause.words.clone(), part, cause.rule.clone(), format!("{:.2}", cause.weight))
+    };
+    incident.causes.iter().map(words).collect()
+}
+
+fn notices(view: &View, incident: &IncidentView, now: Instant) -> Vec<Line> {
+    let line = |notice: &crate::duty::view::NoticeView| {
+        let whom = if notice.officer.is_empty() { "群或中心" } else { words::name(view, &notice.officer) };
+        let attempts = if notice.attempts > 1 { format!("，第 {} 次", notice.attempts) } else { String::new() };
+        let detail = if notice.detail.is_empty() { String::new() } else { format!("·{}", notice.detail) };
+        Line {
+            at: words::when(notice.at, now),
+            at_iso: notice.at.rfc3339_shanghai(),
+            words: format!("{whom}·{}", words::name(view, &notice.channel)),
+            small: format!(
+                "{}·{}{attempts}{detail}",
+                words::notice_reason(&notice.reason),
+                words::notice_state(&notice.state)
+            ),
+            hash: notice.key.clone(),
+        }
+    };
+    incident.notices.iter().map(line).collect()
+}
+
+fn history(view: &View, incident: &IncidentView, now: Instant) -> Vec<Line> {
+    let line = |line: &crate::duty::view::HistoryLine| Line {
+        at: words::when(line.at, now),
+        at_iso: line.at.rfc3339_shanghai(),
+        words: line.words.clone(),
+        small: format!("#{}·{}", line.seq, if line.actor == "machine" { "机器" } else { words::name(view, &line.actor) }),
+        hash: short(&line.hash),
+    };
+    incident.history.iter().rev().map(line).collect()
+}
+
+/// The page of an incident about a person in danger: numbers to dial and one button.
+#[derive(Template)]
+#[template(path = "danger.html")]
+pub(super) struct DangerPage {
+    pub top: Top,
+    pub id: String,
+    pub can_take: bool,
+    pub owner: Option<String>,
+}
+
+/// One hit of a search.
+pub(super) struct Found {
+    pub at: String,
+    pub at_iso: String,
+    pub platform: String,
+    pub kind: String,
+    pub level: String,
+    pub pieces: Vec<Piece>,
+    pub place: String,
+    pub incident: Option<String>,
+}
+
+/// The page of search.
+#[derive(Template)]
+#[template(path = "search.html")]
+pub(super) struct SearchPage {
+    pub top: Top,
+    pub q: String,
+    pub purpose: String,
+    pub purposes: Vec<String>,
+    pub said: Option<String>,
+    pub found: Option<(String, u64, Vec<Found>)>,
+    pub next: Option<String>,
+}
+
+impl SearchPage {
+    pub fn new(view: &View, who: &Who, now: Instant, q: String, purpose: String) -> SearchPage {
+        let mut purposes: Vec<String> = ["核实事件", "办理诉求", "复盘"].map(str::to_owned).to_vec();
+        let open = view.incidents.iter().filter(|incident| !incident.restricted && incident.state.is_open());
+        purposes.extend(open.take(20).map(|incident| format!("核实事件 {}", incident.id)));
+        if !purpose.is_empty() && !purposes.contains(&purpose) {
+            purposes.push(purpose.clone());
+        }
+        SearchPage { top: Top::new(who, now, "search"), q, purpose, purposes, said: None, found: None, next: None }
+    }
+
+    pub fn fill(&mut self, view: &View, page: &Page, now: Instant) {
+        let found = |hit: &crate::index::Hit| {
+            let district = hit.district.as_deref().map(|code| words::name(view, code));
+            let parts: Vec<&str> = district.into_iter().chain(hit.township.as_deref()).collect();
+            let of = |incident: &&IncidentView| {
+                !incident.restricted && incident.topic.map(|topic| topic.to_string()) == hit.topic && hit.topic.is_some()
+            };
+            Found {
+                at: words::when(hit.created_at, now),
+                at_iso: hit.created_at.rfc3339_shanghai(),
+                platform: words::name(view, &hit.platform).to_owned(),
+                kind: words::mention_kind(&hit.kind).to_owned(),
+                level: hit.level.clone(),
+                pieces: pieces(&hit.text, &hit.highlights),
+                place: if parts.is_empty() { "地点未定".to_owned() } else { parts.join(" ") },
+                incident: view.incidents.iter().find(of).map(|incident| incident.id.clone()),
+            }
+        };
+        let total = if page.total > 0 && page.total < u64::from(words::FEW) {
+            "<5".to_owned()
+        } else {
+            page.total.to_string()
+        };
+        self.found = Some((total, page.took_us / 1_000, page.hits.iter().map(found).collect()));
+        self.next = page.next.clone();
+    }
+}
+
+/// The login page.
+#[derive(Template)]
+#[template(path = "login.html")]
+pub(super) struct LoginPage {
+    pub said: Option<String>,
+    pub user: String,
+}
+
+/// The page behind a one-tap link.
+#[derive(Template)]
+#[template(path = "ack.html")]
+pub(super) struct AckPage {
+    pub row: Row,
+    pub sources: u32,
+    pub officer: String,
+    pub token: String,
+    pub expires: String,
+    pub used: bool,
+    pub danger: bool,
+    pub now_ms: i64,
+}
+
+impl AckPage {
+    pub fn new(
+        view: &View, incident: &IncidentView, link: &super::Link, token: &str, used: bool, now: Instant,
+    ) -> AckPage {
+        AckPage {
+            row: row(view, incident, now, true),
+            sources: incident.sources,
+            officer: words::name(view, &link.officer).to_owned(),
+            token: token.to_owned(),
+            expires: words::when(link.expires, now),
+            used: used || incident.state != IncidentState::Raised,
+            danger: incident.restricted,
+            now_ms: now.millis(),
+        }
+    }
+}
+
+/// One sentence for people: what did not happen, and where to go.
+#[derive(Template)]
+#[template(path = "say.html")]
+pub(super) struct SayPage {
+    pub title: String,
+    pub text: String,
+    pub good: bool,
+    pub back: String,
+    pub back_words: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cut_at_characters_only() {
+        let shown = |ranges: &[(usize, usize)]| {
+            pieces("堤脚在冒水", ranges)
+                .iter()
+                .map(|piece| if piece.hit { format!("[{}]", piece.text) } else { piece.text.clone() })
+                .collect::<String>()
+        };
+        assert_eq!(shown(&[(9, 15), (0, 6)]), "[堤脚]在[冒水]");
+        assert_eq!(shown(&[(1, 6), (0, 600), (6, 3)]), "堤脚在冒水", "ranges that fit nothing mark nothing");
+        assert_eq!(shown(&[(0, 6), (3, 9)]), "[堤脚]在冒水", "of two that overlap the first counts");
+    }
+}

@@ -1,11 +1,16 @@
 //! The console in a real Chromium: in go an address, an account and the port of a chromedriver; out comes the picture of
-//! an incident that was seen on the board, opened and taken.
+//! an incident that was seen on the board, opened and taken. Speaks W3C WebDriver, which is JSON over HTTP.
 
-use fantoccini::{Client, ClientBuilder, Locator};
+use base64::Engine;
+use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long the board may take to show an incident by itself.
-const SHOWS: Duration = Duration::from_secs(60);
+/// How often, and how long apart, the page is looked at for something to appear: a minute in all.
+const LOOKS: u32 = 240;
+/// Time between two looks.
+const APART: Duration = Duration::from_millis(250);
+/// Name of an element's id in WebDriver.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// What Chromium is started with; as root it has no sandbox of its own.
 const ARGS: [&str; 9] = [
@@ -20,42 +25,100 @@ const ARGS: [&str; 9] = [
     "--window-size=1440,900",
 ];
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// Anything that went wrong.
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-async fn chromium(chromedriver_port: u16) -> Result<Client, Failed> {
-    let mut wanted = serde_json::Map::new();
-    wanted.insert("goog:chromeOptions".to_owned(), serde_json::json!({ "args": ARGS }));
-    let driver = format!("http://127.0.0.1:{chromedriver_port}");
-    Ok(ClientBuilder::new(hyper_connector()).capabilities(wanted).connect(&driver).await?)
+/// A session of a browser.
+struct Browser {
+    client: reqwest::Client,
+    session: String,
+}
+
+impl Browser {
+    async fn open(port: u16) -> Result<Browser, Failed> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": ARGS } } } });
+        let drivers = format!("http://127.0.0.1:{port}/session");
+        let made: Value = client.post(&drivers).json(&wanted).send().await?.json().await?;
+        let id = made["value"]["sessionId"].as_str().ok_or_else(|| format!("no browser: {made}"))?;
+        Ok(Browser { session: format!("{drivers}/{id}"), client })
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Result<Value, Failed> {
+        let answer = self.client.post(format!("{}{path}", self.session)).json(&body).send().await?;
+        told(answer).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, Failed> {
+        told(self.client.get(format!("{}{path}", self.session)).send().await?).await
+    }
+
+    async fn goto(&self, address: &str) -> Result<(), Failed> {
+        self.post("/url", json!({ "url": address })).await.map(drop)
+    }
+
+    /// The first element of an XPath, as soon as it is there.
+    async fn wait(&self, path: &str) -> Result<String, Failed> {
+        let mut last: Failed = "never looked".into();
+        for _ in 0..LOOKS {
+            match self.post("/element", json!({ "using": "xpath", "value": path })).await {
+                Ok(found) => return Ok(found[ELEMENT].as_str().unwrap_or_default().to_owned()),
+                Err(error) => last = error,
+            }
+            tokio::time::sleep(APART).await;
+        }
+        Err(format!("{path} did not appear: {last}").into())
+    }
+
+    async fn click(&self, path: &str) -> Result<(), Failed> {
+        let element = self.wait(path).await?;
+        self.post(&format!("/element/{element}/click"), json!({})).await.map(drop)
+    }
+
+    async fn write(&self, path: &str, text: &str) -> Result<(), Failed> {
+        let element = self.wait(path).await?;
+        self.post(&format!("/element/{element}/value"), json!({ "text": text })).await.map(drop)
+    }
+}
+
+async fn told(answer: reqwest::Response) -> Result<Value, Failed> {
+    let mut body: Value = answer.json().await?;
+    let value = body["value"].take();
+    match value["error"].as_str() {
+        Some(error) => Err(format!("{error}: {}", value["message"]).into()),
+        None => Ok(value),
+    }
 }
 
 /// Logs in, waits until an incident row comes onto the board without a reload by hand, opens it, takes it, and gives
 /// back a PNG of the incident's page.
 pub async fn board_shows_an_incident_and_takes_it(
-    base: &str, user: &str, password: &str, chromedriver_port: u16,
+    base: &str,
+    user: &str,
+    password: &str,
+    chromedriver_port: u16,
 ) -> Result<Vec<u8>, Failed> {
-    let client = chromium(chromedriver_port).await?;
-    let seen = walk(&client, base, user, password).await;
-    client.close().await?;
+    let browser = Browser::open(chromedriver_port).await?;
+    let seen = walk(&browser, base, user, password).await;
+    browser.client.delete(&browser.session).send().await?;
     seen
 }
 
-async fn walk(client: &Client, base: &str, user: &str, password: &str) -> Result<Vec<u8>, Failed> {
-    client.goto(&format!("{base}/login")).await?;
-    let form = client.form(Locator::Css("form")).await?;
-    form.set_by_name("user", user).await?;
-    form.set_by_name("password", password).await?;
-    client.find(Locator::Css("main form button")).await?.click().await?;
-    client.wait().at_most(SHOWS).for_element(Locator::Css(".live")).await?;
-
-    let row = Locator::Css("main [data-incident] a[href^='/incidents/']");
-    let found = client.wait().at_most(SHOWS).for_element(row).await?;
-    let href = found.attr("href").await?.ok_or("the row has no address")?;
-    // The board may be drawn anew between the look and the click: the address is what counts.
-    client.goto(&format!("{base}{href}")).await?;
-    let take = Locator::Css("form[action$='/acknowledge'] button");
-    client.wait().at_most(SHOWS).for_element(take).await?.click().await?;
-    let done = Locator::XPath("//*[@id='state'][contains(., '已接')]");
-    client.wait().at_most(SHOWS).for_element(done).await?;
-    Ok(client.screenshot().await?)
+async fn walk(browser: &Browser, base: &str, user: &str, password: &str) -> Result<Vec<u8>, Failed> {
+    browser.goto(&format!("{base}/login")).await?;
+    browser.write("//input[@name='user']", user).await?;
+    browser.write("//input[@name='password']", password).await?;
+    browser.click("//main//form//button").await?;
+    browser.wait("//p[contains(@class,'live') and contains(., '已连接')]").await?;
+    let row = browser.wait("//main//*[@data-incident]//a[starts-with(@href,'/incidents/')]").await?;
+    let href = browser.get(&format!("/element/{row}/attribute/href")).await?;
+    let path = href.as_str().ok_or("the row has no address")?;
+    // The board may be drawn anew between the look and a click: the address is what counts.
+    browser.goto(&format!("{base}{path}")).await?;
+    browser.click("//form[contains(@action,'/acknowledge')]//button").await?;
+    browser.wait("//*[@id='state' and contains(., '已接')]").await?;
+    let picture = browser.get("/screenshot").await?;
+    let text = picture.as_str().ok_or("no picture")?;
+    Ok(base64::engine::general_purpose::STANDARD.decode(text)?)
 }

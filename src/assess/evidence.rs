@@ -65,7 +65,9 @@ impl Evidence {
     /// Number claimed of a kind; people without a number count as two.
     pub fn claimed(&self, kind: ClaimKind) -> Option<f64> {
         let of_kind = self.claims.iter().filter(|claim| claim.kind == kind);
-        of_kind.map(|claim| claim.value.unwrap_or(2.0)).fold(None, |most, value| Some(most.unwrap_or(0.0_f64).max(value)))
+        of_kind
+            .map(|claim| claim.value.unwrap_or(2.0))
+            .fold(None, |most, value| Some(most.unwrap_or(0.0_f64).max(value)))
     }
 
     pub fn new() -> Evidence {
@@ -105,11 +107,23 @@ struct Page<'a> {
 impl<'a> Page<'a> {
     fn new(lexicon: &'a Lexicon, normal: &'a Normal, second: bool, found: &'a [Found]) -> Page<'a> {
         let woken = lexicon.woken(found);
-        let mut page = Page { lexicon, normal, second, found, negations: vec![], supposals: vec![], figures: vec![], noises: vec![], woken };
+        let mut page = Page {
+            lexicon,
+            normal,
+            second,
+            found,
+            negations: vec![],
+            supposals: vec![],
+            figures: vec![],
+            noises: vec![],
+            woken,
+        };
         for hit in found {
             for role in &lexicon.entry(hit.entry).roles {
                 match role {
-                    Role::Cue { group: Group::Negate, .. } if !page.asked(hit) => page.negations.push((hit.start, hit.end)),
+                    Role::Cue { group: Group::Negate, .. } if !page.asked(hit) => {
+                        page.negations.push((hit.start, hit.end))
+                    }
                     Role::Cue { group: Group::Hypothetical, .. } => page.supposals.push((hit.start, hit.end)),
                     Role::Noise { kind, .. } => {
                         page.noises.push((hit.start, hit.end));
@@ -133,10 +147,12 @@ impl<'a> Page<'a> {
     /// 有没有, 是不是 ask; they do not deny.
     fn asked(&self, hit: &Found) -> bool {
         let (before, word) = (&self.normal.text[..hit.start], &self.normal.text[hit.start..hit.end]);
-        (word.starts_with('没') && before.ends_with('有')) || (word.starts_with('不') && before.ends_with('是'))
+        (word.starts_with('没') && before.ends_with('有'))
+            || (word.starts_with('不') && before.ends_with('是'))
             || (word == "无" && (before.ends_with('南') || self.normal.text[hit.end..].starts_with("人机")))
             || (word == "没人" || word == "无人") && self.normal.text[hit.end..].starts_with(['管', '救', '理', '机'])
-            || (word.starts_with('没') || word == "无" || word == "无人") && self.normal.text[hit.end..].starts_with(['管', '救'])
+            || (word.starts_with('没') || word == "无" || word == "无人")
+                && self.normal.text[hit.end..].starts_with(['管', '救'])
     }
 
     fn negated(&self, start: usize) -> bool {
@@ -150,7 +166,9 @@ impl<'a> Page<'a> {
     }
 
     fn supposed(&self, start: usize) -> bool {
-        self.supposals.iter().any(|&(_, to)| to <= start && start - to <= 60 && !self.normal.text[to..start].contains(['。', '！', '!', '\n']))
+        self.supposals.iter().any(|&(_, to)| {
+            to <= start && start - to <= 60 && !self.normal.text[to..start].contains(['。', '！', '!', '\n'])
+        })
     }
 
     fn figure(&self, start: usize, end: usize) -> bool {
@@ -160,7 +178,18 @@ impl<'a> Page<'a> {
     fn sign(&self, class: u8, weak: bool, gap: bool, start: usize, end: usize) -> Sign {
         let words = self.normal.text[start..end].to_owned();
         let (negated, supposed) = (class < NEGATABLE && self.negated(start), self.supposed(start));
-        Sign { class, weak, gap, words, start, end, second: self.second, negated, supposed, figure: class < NEGATABLE && self.figure(start, end) }
+        Sign {
+            class,
+            weak,
+            gap,
+            words,
+            start,
+            end,
+            second: self.second,
+            negated,
+            supposed,
+            figure: class < NEGATABLE && self.figure(start, end),
+        }
     }
 
     fn terms(&self, evidence: &mut Evidence) {
@@ -183,7 +212,11 @@ impl<'a> Page<'a> {
     fn tallies(&self, evidence: &mut Evidence) {
         let mut seen: Vec<u32> = Vec::new();
         for hit in self.found {
-            if self.noises.iter().any(|&(from, to)| from <= hit.start && hit.end <= to && to - from > hit.end - hit.start) {
+            if self
+                .noises
+                .iter()
+                .any(|&(from, to)| from <= hit.start && hit.end <= to && to - from > hit.end - hit.start)
+            {
                 continue;
             }
             let again = seen.contains(&hit.entry);
@@ -192,8 +225,13 @@ impl<'a> Page<'a> {
                 let (tally, weight) = match role {
                     Role::Cue { group: Group::Negate | Group::Hypothetical, .. } => continue,
                     Role::Cue { group, weight } => {
-                        let person = matches!(group, Group::Life | Group::Death | Group::Hurt | Group::Grave | Group::Unsafe | Group::Person);
-                        if person && (self.negated(hit.start) || self.supposed(hit.start) || self.figure(hit.start, hit.end)) {
+                        let person = matches!(
+                            group,
+                            Group::Life | Group::Death | Group::Hurt | Group::Grave | Group::Unsafe | Group::Person
+                        );
+                        if person
+                            && (self.negated(hit.start) || self.supposed(hit.start) || self.figure(hit.start, hit.end))
+                        {
                             continue;
                         }
                         (&mut evidence.cues[*group as usize], *weight)
@@ -205,7 +243,9 @@ impl<'a> Page<'a> {
                 if !again {
                     tally.sum += u32::from(weight);
                     tally.kinds += 1;
-                    tally.first.get_or_insert_with(|| (hit.start, hit.end, self.second, self.lexicon.entry(hit.entry).word.clone()));
+                    tally.first.get_or_insert_with(|| {
+                        (hit.start, hit.end, self.second, self.lexicon.entry(hit.entry).word.clone())
+                    });
                 }
             }
             if counted && !again {
@@ -258,15 +298,26 @@ impl<'a> Page<'a> {
             let mut value = number.and_then(|group| number_of(group.as_str()));
             let words = whole.as_str();
             let kind = match kind {
-                ClaimKind::Trapped if ["失联", "失踪", "下落不明"].iter().any(|word| words.contains(word)) => ClaimKind::Missing,
+                ClaimKind::Trapped if ["失联", "失踪", "下落不明"].iter().any(|word| words.contains(word)) => {
+                    ClaimKind::Missing
+                }
                 other => other,
             };
-            if kind == ClaimKind::Depth && (words.contains("厘米") || words.contains("公分") || words.contains("cm")) {
+            if kind == ClaimKind::Depth && (words.contains("厘米") || words.contains("公分") || words.contains("cm"))
+            {
                 value = value.map(|centimetres| centimetres / 100.0);
             }
             let (start, end) = self.normal.origin(whole.start(), whole.end());
             let within = self.second.then(|| "summary".to_owned());
-            evidence.causes.push(Cause { part: "claim".into(), rule: pattern.id.clone(), words: words.to_owned(), start, end, weight: 0.0, within });
+            evidence.causes.push(Cause {
+                part: "claim".into(),
+                rule: pattern.id.clone(),
+                words: words.to_owned(),
+                start,
+                end,
+                weight: 0.0,
+                within,
+            });
             evidence.claims.push(Claim { kind, value, words: words.to_owned() });
         }
     }
@@ -280,6 +331,9 @@ fn breaks(c: char) -> bool {
 fn crowd(text: &str) -> Option<f64> {
     for unit in ["个人", "户", "名工人", "多人", "人"] {
         for (at, _) in text.match_indices(unit) {
+            if !text.as_bytes()[..at].last().is_some_and(u8::is_ascii_digit) {
+                continue;
+            }
             let digits: String = text[..at].chars().rev().take_while(char::is_ascii_digit).collect();
             let digits: String = digits.chars().rev().collect();
             if let Ok(number) = digits.parse::<f64>() {

@@ -11,15 +11,27 @@ const WEAK: f64 = 0.20;
 /// Weight from which a class is told.
 const TOLD: f64 = 0.19;
 /// Plea points from which a text calls for help.
-pub(super) const PLEA: i32 = 6;
+pub(super) const PLEA: i32 = 5;
 /// Points of noise from which a kind is taken.
 const TAKEN: u32 = 2;
 /// People or households from which a matter is no single request.
 const GROUP_OF: f64 = 10.0;
 
 const CLASSES: [Class; 14] = [
-    Class::Nd, Class::Ad, Class::Ph, Class::So, Class::House, Class::Wage, Class::Edu, Class::Med, Class::Trans,
-    Class::Env, Class::Util, Class::Cons, Class::Food, Class::Conduct,
+    Class::Nd,
+    Class::Ad,
+    Class::Ph,
+    Class::So,
+    Class::House,
+    Class::Wage,
+    Class::Edu,
+    Class::Med,
+    Class::Trans,
+    Class::Env,
+    Class::Util,
+    Class::Cons,
+    Class::Food,
+    Class::Conduct,
 ];
 
 /// What is held of a mention, with the rules that made it.
@@ -53,9 +65,14 @@ pub(super) fn judge(evidence: &Evidence, message: bool) -> Judgement {
     judged.person = person(evidence);
     let denied = evidence.signs.iter().any(|sign| sign.negated);
     let calls = plea(evidence);
-    judged.clarification = evidence.has(Group::Clarify) && !calls && (denied || !judged.classes.is_empty() || evidence.has(Group::Hearsay) || evidence.cue(Group::Clarify).kinds > 0)
+    judged.clarification = evidence.has(Group::Clarify)
+        && !calls
+        && (denied
+            || !judged.classes.is_empty()
+            || evidence.has(Group::Hearsay)
+            || evidence.cue(Group::Clarify).kinds > 0)
         || denied && judged.classes.is_empty() && evidence.has(Group::Hearsay);
-    judged.noise = noise(evidence, &judged, calls);
+    judged.noise = if message { None } else { noise(evidence, &judged, calls) };
     judged.request = request(evidence, &judged, calls, message);
     let (level, rule) = level(evidence, &judged, calls);
     judged.level = level;
@@ -64,11 +81,26 @@ pub(super) fn judge(evidence: &Evidence, message: bool) -> Judgement {
 }
 
 fn second_cue(evidence: &Evidence, class: u8, words: &str) -> bool {
-    let same = evidence.signs.iter().any(|sign| sign.class == class && counts(sign) && sign.words != words && !words.contains(&sign.words) && !sign.words.contains(words));
+    let same = evidence.signs.iter().any(|sign| {
+        sign.class == class
+            && counts(sign)
+            && sign.words != words
+            && !words.contains(&sign.words)
+            && !sign.words.contains(words)
+    });
     same || evidence.now
-        || [Group::Hurt, Group::Death, Group::Life, Group::Recency, Group::Urgency, Group::Firsthand, Group::Complaint, Group::Grave]
-            .iter()
-            .any(|group| evidence.has(*group))
+        || [
+            Group::Hurt,
+            Group::Death,
+            Group::Life,
+            Group::Recency,
+            Group::Urgency,
+            Group::Firsthand,
+            Group::Complaint,
+            Group::Grave,
+        ]
+        .iter()
+        .any(|group| evidence.has(*group))
         || evidence.claims.iter().any(|claim| !matches!(claim.kind, ClaimKind::WaterLevel))
 }
 
@@ -114,22 +146,31 @@ fn classes(evidence: &Evidence) -> Vec<ClassWeight> {
 }
 
 fn person(evidence: &Evidence) -> bool {
-    let doubt = evidence.noise.iter().enumerate().any(|(kind, tally)| kind != 6 && tally.sum >= TAKEN) || evidence.has(Group::Clarify);
+    let doubt = evidence.noise.iter().enumerate().any(|(kind, tally)| kind != 6 && tally.sum >= TAKEN)
+        || evidence.has(Group::Clarify);
     let placed = evidence.has(Group::PersonPlace);
-    !doubt && placed && (evidence.has(Group::Person) || evidence.has(Group::PersonWeak) && (evidence.now || evidence.has(Group::Urgency)))
+    !doubt
+        && placed
+        && (evidence.has(Group::Person)
+            || evidence.has(Group::PersonWeak) && (evidence.now || evidence.has(Group::Urgency)))
 }
 
 /// Whether the text calls for help: cries and needs against offers and thanks.
 pub(super) fn plea(evidence: &Evidence) -> bool {
-    plea_points(evidence) >= PLEA && evidence.cue(Group::Plea).sum >= 4
+    let cries = evidence.cue(Group::Plea).sum;
+    let founded =
+        evidence.has(Group::Where) || evidence.has(Group::Life) || evidence.signs.iter().any(counts) || cries >= 5;
+    plea_points(evidence) >= PLEA && cries >= 3 && founded
 }
 
 fn plea_points(evidence: &Evidence) -> i32 {
     let cries = evidence.cue(Group::Plea).sum as i32;
     let carried = (evidence.cue(Group::Where).sum as i32).min(4);
     let weak = i32::from(evidence.has(Group::Vulnerable)) + i32::from(evidence.now || evidence.has(Group::Recency));
+    let claimed = evidence.claimed(ClaimKind::Trapped).or(evidence.claimed(ClaimKind::Missing)).is_some();
+    let life = i32::from(evidence.has(Group::Life) && evidence.has(Group::Vulnerable)) + 3 * i32::from(claimed);
     let offers = evidence.cue(Group::Offer).sum as i32;
-    cries + carried + weak - offers
+    cries + carried + weak + life - offers
 }
 
 fn noise(evidence: &Evidence, judged: &Judgement, calls: bool) -> Option<Noise> {
@@ -146,23 +187,27 @@ fn noise(evidence: &Evidence, judged: &Judgement, calls: bool) -> Option<Noise> 
         return None;
     }
     let hurt = evidence.has(Group::Real) || evidence.has(Group::Life) && evidence.has(Group::Plea);
-    let complained = judged.classes.iter().any(|held| !emergency(held.class)) && (evidence.has(Group::Complaint) || evidence.again);
+    let complained =
+        judged.classes.iter().any(|held| !emergency(held.class)) && (evidence.has(Group::Complaint) || evidence.again);
+    let seen = current && evidence.has(Group::Firsthand);
     let kinds = [
         (2, Noise::Fiction, !hurt && !complained),
         (3, Noise::Game, !hurt && !complained),
         (5, Noise::Sport, !hurt && !complained),
         (7, Noise::History, !current && !complained),
-        (1, Noise::OldNews, !complained && !(current && evidence.has(Group::Firsthand))),
-        (8, Noise::Teaching, !complained && !(current && evidence.has(Group::Firsthand))),
+        (1, Noise::OldNews, !(complained || seen)),
+        (8, Noise::Teaching, !(complained || seen)),
         (4, Noise::Advert, !complained && !classed(&[Class::Food, Class::Cons])),
     ];
     for (kind, noise, open) in kinds {
-        let old = kind == 1 && evidence.old_year && !judged.classes.is_empty();
+        let old = kind == 1 && evidence.old_year && judged.classes.first().is_some_and(|held| emergency(held.class));
         if open && (points(kind) >= TAKEN || old) {
             return Some(noise);
         }
     }
-    if judged.classes.is_empty() && evidence.signs.iter().any(|sign| sign.figure) || judged.classes.is_empty() && evidence.figures > 0 {
+    if judged.classes.is_empty() && evidence.signs.iter().any(|sign| sign.figure)
+        || judged.classes.is_empty() && evidence.figures > 0
+    {
         return Some(Noise::Figure);
     }
     None
@@ -211,7 +256,9 @@ fn level(evidence: &Evidence, judged: &Judgement, calls: bool) -> (Level, &'stat
     let over = has(Group::Closing) && !has(Group::Life);
     if hazard >= GAP && !over {
         let claimed = |kind| evidence.claimed(kind);
-        if claimed(ClaimKind::Trapped).is_some_and(|n| n >= 2.0) || claimed(ClaimKind::Missing).is_some_and(|n| n >= 1.0) {
+        if claimed(ClaimKind::Trapped).is_some_and(|n| n >= 2.0)
+            || claimed(ClaimKind::Missing).is_some_and(|n| n >= 1.0)
+        {
             return (Level::L4, "trapped_claimed");
         }
         if claimed(ClaimKind::Deaths).is_some_and(|n| n >= 1.0) && hazard >= STRONG {
@@ -254,15 +301,26 @@ fn level(evidence: &Evidence, judged: &Judgement, calls: bool) -> (Level, &'stat
 }
 
 fn evacuates(evidence: &Evidence) -> bool {
-    let told = evidence.signs.iter().any(|sign| counts(sign) && !sign.supposed && sign.class == 0 && (sign.words.ends_with("转移") || sign.words.ends_with("撤离")));
+    let told = evidence.signs.iter().any(|sign| {
+        counts(sign)
+            && !sign.supposed
+            && sign.class == 0
+            && (sign.words.ends_with("转移") || sign.words.ends_with("撤离"))
+    });
     told && evidence.has(Group::Vulnerable) && !evidence.has(Group::Offer)
 }
 
 fn contained(evidence: &Evidence, judged: &Judgement, first: Class, hazard: f64) -> (Level, &'static str) {
     let many = evidence.has(Group::Scale) || evidence.crowd.is_some_and(|number| number >= GROUP_OF);
     if hazard >= STRONG && emergency(first) {
-        let seen = first == Class::Ad || evidence.now || evidence.has(Group::Recency) || evidence.has(Group::Firsthand)
-            || evidence.has(Group::Hurt) || many || evidence.claimed(ClaimKind::Depth).is_some() || hazard > 0.45;
+        let seen = first == Class::Ad
+            || evidence.now
+            || evidence.has(Group::Recency)
+            || evidence.has(Group::Firsthand)
+            || evidence.has(Group::Hurt)
+            || many
+            || evidence.claimed(ClaimKind::Depth).is_some()
+            || hazard > 0.45;
         return if seen { (Level::L2, "contained") } else { (Level::L1, "told_of") };
     }
     let livelihood = judged.classes.iter().any(|held| !emergency(held.class) && held.weight >= GAP);

@@ -116,8 +116,7 @@ pub fn locate(gazetteer: &Gazetteer, text: &Normal, summary: Option<&Normal>, ta
     }
     let tag_name = tag.and_then(|tag| tag.name.as_deref()).unwrap_or_default().to_lowercase();
     collect(gazetteer, Field::Tag, &tag_name, &mut found, &mut cues);
-    let within_bounds =
-        tag.is_some_and(|tag| tag.lat.zip(tag.lon).is_some_and(|(lat, lon)| gazetteer.holds(lat, lon)));
+    let within_bounds = tag.is_some_and(|tag| tag.lat.zip(tag.lon).is_some_and(|(lat, lon)| gazetteer.holds(lat, lon)));
     if found.is_empty() && !within_bounds && !cues.home && !cues.river {
         return Place::default();
     }
@@ -130,7 +129,10 @@ pub fn locate(gazetteer: &Gazetteer, text: &Normal, summary: Option<&Normal>, ta
         Field::Tag => tag_name.as_str(),
     };
     weigh(&mut found, texts, within_bounds);
-    let poi = within_bounds || found.iter().any(|one| one.field == Field::Tag && one.tier().is_some() && one.score > 0.0);
+    let tagged = |mine: fn(&Found<'_>) -> bool| found.iter().any(|one| one.field == Field::Tag && mine(one));
+    let poi = within_bounds
+        || tagged(|one| matches!(one.tier(), Some(Tier::Name | Tier::A | Tier::B)))
+            && !tagged(|one| matches!(one.role, Role::Elsewhere));
     let total = total(&found, poi);
     let elsewhere = against(&mut found, poi);
     let verdict = verdict(&found, total, elsewhere);
@@ -169,7 +171,6 @@ fn collect<'a>(gazetteer: &'a Gazetteer, field: Field, text: &'a str, found: &mu
             Role::Cue(Cue::Closure) => cues.closure = true,
             Role::Cue(Cue::Recall) => cues.recall = true,
             Role::Cue(Cue::Unreal) => cues.unreal = true,
-            Role::Cue(Cue::Upper) => {}
             role => {
                 // 江西 before a place only says which province it is in.
                 if after_home && found.last().is_some_and(|last| last.end == start && last.field == field) {
@@ -209,6 +210,10 @@ fn standing(gazetteer: &Gazetteer, role: &Role, before: &str, after: &str, after
     if gazetteer.ends_with(Beside::Away, before).is_some() && gazetteer.ends_with(Beside::Past, before).is_none() {
         return Some(Standing::Passing);
     }
+    // 四川游客, 韩国歌手: where somebody comes from, unless nothing else is named.
+    if outside && gazetteer.opens(Beside::Person, after).is_some() {
+        return Some(Standing::Passing);
+    }
     Some(if after_home && !outside { Standing::Located } else { Standing::Plain })
 }
 
@@ -218,7 +223,9 @@ fn mark_listed(text: &str, found: &mut [Found<'_>]) {
     if first.field != second.field || first.end > second.start {
         return;
     }
-    let mixed = matches!(first.role, Role::Elsewhere) != matches!(second.role, Role::Elsewhere);
+    let counts = |one: &Found<'_>| one.certain() || matches!(one.role, Role::Home);
+    let outside = |one: &Found<'_>| matches!(one.role, Role::Elsewhere);
+    let mixed = outside(first) && counts(second) || counts(first) && outside(second);
     if mixed && matches!(&text[first.end..second.start], "、" | "/") {
         first.listed = true;
         second.listed = true;
@@ -229,17 +236,24 @@ fn mark_listed(text: &str, found: &mut [Found<'_>]) {
 fn weigh<'a>(found: &mut [Found<'a>], texts: impl Fn(Field) -> &'a str, within_bounds: bool) {
     let certain: Vec<(Field, usize, usize)> =
         found.iter().filter(|one| one.certain()).map(|one| (one.field, one.start, one.end)).collect();
-    let districts: Vec<&str> =
-        found.iter().filter(|one| one.kind() == "district").filter_map(|one| one.code()).map(|code| code as &str).collect();
+    let districts: Vec<&str> = found
+        .iter()
+        .filter(|one| one.kind() == "district")
+        .filter_map(|one| one.code())
+        .map(|code| code as &str)
+        .collect();
     let joint: Vec<bool> = found
         .iter()
-        .map(|one| one.township().is_some_and(|name| one.name == name) && one.code().is_some_and(|code| districts.contains(&code)))
+        .map(|one| {
+            one.township().is_some_and(|name| one.name == name)
+                && one.code().is_some_and(|code| districts.contains(&code))
+        })
         .collect();
     drop(districts);
     let beside = |field: Field, start: usize, end: usize| {
-        certain.iter().any(|&(other, from, to)| {
-            other == field && !texts(field)[to.min(start)..from.max(end)].contains(STOPS)
-        })
+        certain
+            .iter()
+            .any(|&(other, from, to)| other == field && !texts(field)[to.min(start)..from.max(end)].contains(STOPS))
     };
     for (one, joint) in found.iter_mut().zip(joint) {
         let doubled = || if beside(one.field, one.start, one.end) { 2.0 } else { 1.0 };
@@ -266,29 +280,26 @@ fn weigh<'a>(found: &mut [Found<'a>], texts: impl Fn(Field) -> &'a str, within_b
 fn total(found: &[Found<'_>], poi: bool) -> f64 {
     let (mut sum, mut many, mut home) = (0.0, 0.0, 0.0_f64);
     for (index, one) in found.iter().enumerate() {
-        if one.field == Field::Tag || found[..index].iter().any(|other| other.name == one.name) {
+        if poi && one.field == Field::Tag || found[..index].iter().any(|other| other.name == one.name) {
             continue;
         }
         match one.tier() {
             Some(Tier::C | Tier::D | Tier::Water) if one.score < CERTAIN => many += one.score,
             Some(_) => sum += one.score,
-            None => home += one.score,
+            None => home = home.max(one.score),
         }
     }
-    sum + many.min(MANY_CAP) + home.min(MANY) + if poi { CERTAIN } else { 0.0 }
+    sum + many.min(MANY_CAP) + home + if poi { CERTAIN } else { 0.0 }
 }
 
 /// Does a place elsewhere stand against here? Those that are overruled keep a score of 0.
 fn against(found: &mut [Found<'_>], poi: bool) -> bool {
     // The event's place: the one it is put at, else the one named first.
     let best = |mine: &dyn Fn(&Found<'_>) -> bool| {
-        found
-            .iter()
-            .filter(|one| mine(one))
-            .map(|one| (std::cmp::Reverse(one.standing), one.field, one.start))
-            .min()
+        found.iter().filter(|one| mine(one)).map(|one| (std::cmp::Reverse(one.standing), one.field, one.start)).min()
     };
-    let here = best(&|one| one.tier().is_some() && one.score >= NAMED + AWAY && (one.certain() || one.score >= CERTAIN));
+    let here =
+        best(&|one| one.tier().is_some() && one.score >= NAMED + AWAY && (one.certain() || one.score >= CERTAIN));
     let outside = best(&|one| matches!(one.role, Role::Elsewhere));
     let wins = match (here, outside) {
         (_, None) => false,
@@ -326,7 +337,8 @@ fn related(found: &[Found<'_>], cues: &Cues, elsewhere: bool) -> Option<Relation
     if cues.recall && (elsewhere && named || cues.home) {
         return Some(Relation::Recall);
     }
-    (cues.home && (cues.weather || cues.flood)).then_some(Relation::Other)
+    let listed = found.iter().any(|one| one.listed && matches!(one.role, Role::Home));
+    (cues.home && (cues.weather || cues.flood && (listed || !elsewhere))).then_some(Relation::Other)
 }
 
 /// District or zone, and township: the finest name that is sure enough.
@@ -379,3 +391,6 @@ fn anchors(found: &[Found<'_>], text: &Normal, summary: Option<&Normal>) -> Vec<
     }
     anchors
 }
+
+#[cfg(test)]
+mod tests;

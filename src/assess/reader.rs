@@ -3,7 +3,7 @@
 use super::evidence::{Evidence, code};
 use super::judge::{Judgement, class_at, judge};
 use super::{Assessment, Cause, Class, Locate, Noise, Reading, What};
-use crate::lexicon::Lexicon;
+use crate::lexicon::{Group, Lexicon};
 use crate::mention::{Kind, Mention};
 use crate::text::{Normal, Normaliser, Segmenter};
 use std::sync::Arc;
@@ -103,7 +103,11 @@ impl Reader {
             }
             let class = held.class as usize;
             let speaks = |word: &String| said.iter().flatten().any(|text| text.text.contains(word.as_str()));
-            let route = self.lexicon.routes.iter().find(|route| usize::from(route.class) == class && route.words.iter().any(speaks));
+            let route = self
+                .lexicon
+                .routes
+                .iter()
+                .find(|route| usize::from(route.class) == class && route.words.iter().any(speaks));
             let own = self.lexicon.classes.get(class).map_or(&[][..], |info| &info.units);
             for unit in route.map_or(&[][..], |route| &route.units).iter().chain(own) {
                 if !units.contains(unit) && units.len() < UNITS {
@@ -122,10 +126,14 @@ impl Reader {
         if mention.to.is_empty() && !at {
             return Vec::new();
         }
-        let named = |name: &str| mention.to.iter().any(|to| to.contains(name)) || at && mention.text.contains(&format!("@{name}"));
+        let named = |name: &str| {
+            mention.to.iter().any(|to| to.contains(name)) || at && mention.text.contains(&format!("@{name}"))
+        };
         let units = self.lexicon.units.iter();
         units
-            .filter(|unit| mention.to.contains(&unit.id) || named(&unit.name) || unit.aliases.iter().any(|alias| named(alias)))
+            .filter(|unit| {
+                mention.to.contains(&unit.id) || named(&unit.name) || unit.aliases.iter().any(|alias| named(alias))
+            })
             .map(|unit| unit.id.clone())
             .collect()
     }
@@ -179,7 +187,7 @@ fn causes(evidence: &mut Evidence, judged: &Judgement, said: &[Option<&Normal>])
             level = (sign.start, sign.end, sign.second);
         }
     }
-    for group in crate::lexicon::Group::ALL {
+    for group in Group::ALL {
         if let Some((start, end, second, _)) = &evidence.cue(*group).first {
             push("cue", group.name().to_owned(), (*start, *end, *second), f64::from(evidence.cue(*group).sum));
         }
@@ -187,9 +195,19 @@ fn causes(evidence: &mut Evidence, judged: &Judgement, said: &[Option<&Normal>])
     if judged.noise.is_some() {
         for (kind, tally) in evidence.noise.iter().enumerate() {
             if let Some((start, end, second, _)) = &tally.first {
-                push("noise", crate::lexicon::NOISE_KINDS[kind].to_owned(), (*start, *end, *second), f64::from(tally.sum));
+                push(
+                    "noise",
+                    crate::lexicon::NOISE_KINDS[kind].to_owned(),
+                    (*start, *end, *second),
+                    f64::from(tally.sum),
+                );
             }
         }
+    }
+    if level.1 == 0 {
+        let groups = [Group::Person, Group::PersonWeak, Group::Plea, Group::Clarify, Group::Real].into_iter();
+        let mut firsts = groups.filter_map(|group| evidence.cue(group).first.as_ref());
+        level = firsts.next().map_or(level, |(start, end, second, _)| (*start, *end, *second));
     }
     push("level", judged.rule.to_owned(), level, 0.0);
     causes.append(&mut evidence.causes);

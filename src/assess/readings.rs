@@ -64,7 +64,8 @@ fn every_class_and_kind_of_noise_reads_as_written() {
 #[test]
 fn variants_of_one_cry_read_alike() {
     let plain = read("红谷滩着火了").assessment;
-    for text in ["紅谷灘著火了", "红 谷 滩 着 火 了", "紅谷灘着·火·了", "红谷滩着伙了", "红谷滩着\u{200b}火了"] {
+    for text in ["紅谷灘著火了", "红 谷 滩 着 火 了", "紅谷灘着·火·了", "红谷滩着伙了", "红谷滩着\u{200b}火了"]
+    {
         let held = read(text).assessment;
         assert_eq!((held.classes, held.level), (plain.classes.clone(), plain.level), "{text}");
     }
@@ -122,6 +123,14 @@ fn causes_point_into_the_text_as_written() {
     assert_eq!(cause.within.as_deref(), Some("summary"));
     assert_eq!(&summary[cause.start..cause.end], "倉庫着火");
     assert!(held.causes.iter().any(|cause| cause.part == "level"));
+}
+
+#[test]
+fn a_message_to_an_office_is_a_request_and_never_noise() {
+    let mut sent = mention("2019年买的房，现在还没有房产证，电影院那边的楼盘", None);
+    sent.kind = crate::mention::Kind::Message;
+    let held = READER.read(&sent).assessment;
+    assert_eq!((held.what, held.noise, held.level), (What::Request, None, Level::L1));
 }
 
 #[test]

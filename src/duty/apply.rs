@@ -109,13 +109,30 @@ impl Work<'_> {
         while let Some(incident) = self.incident(id) {
             let Some(at) = incident.next_due().filter(|at| *at <= self.now) else { return };
             let clock = incident.next_clock().filter(|(due, _)| *due == at).map(|(_, kind)| kind.to_owned());
+            let near =
+                incident.next_near().filter(|(near, ..)| *near == at).map(|(_, kind, due)| (kind.to_owned(), due));
             if incident.acknowledged_until() == Some(at) {
                 self.expire(id);
             } else if let Some(kind) = clock {
                 self.machine(Event::ClockOverdue { incident: id.to_owned(), kind, due: at });
+            } else if let Some((kind, due)) = near {
+                self.near(id, kind, due);
             } else {
                 self.escalate(id, None);
             }
+        }
+    }
+
+    /// Reminds whoever has it, and everyone told so far, that a clock comes near its end.
+    fn near(&mut self, id: &str, kind: String, due: Instant) {
+        self.machine(Event::ClockNear { incident: id.to_owned(), kind, due });
+        let Some(incident) = self.incident(id) else { return };
+        let (mut targets, step) = (incident.told.clone(), incident.next_step.saturating_sub(1));
+        if let Some(holder) = &incident.holder {
+            targets.extend(self.plan.officer_targets(&holder.by, paging_level(&incident.finding)));
+        }
+        if due > self.now {
+            self.notify(id, Reason::Reminder, step, targets);
         }
     }
 

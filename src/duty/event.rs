@@ -132,6 +132,15 @@ pub enum Event {
         /// When it is due.
         due: Instant,
     },
+    /// A clock comes near its end.
+    ClockNear {
+        /// `I-…`.
+        incident: String,
+        /// Which.
+        kind: String,
+        /// When it is due.
+        due: Instant,
+    },
     /// A clock ran past its end.
     ClockOverdue {
         /// `I-…`.
@@ -220,6 +229,7 @@ impl Event {
             | Event::Confirmed { incident, .. }
             | Event::Dismissed { incident, .. }
             | Event::ClockStarted { incident, .. }
+            | Event::ClockNear { incident, .. }
             | Event::ClockOverdue { incident, .. }
             | Event::ClockCancelled { incident, .. }
             | Event::EscalationPlanned { incident, .. }
@@ -244,6 +254,7 @@ impl Event {
             Event::Confirmed { .. } => "confirmed",
             Event::Dismissed { .. } => "dismissed",
             Event::ClockStarted { .. } => "clock_started",
+            Event::ClockNear { .. } => "clock_near",
             Event::ClockOverdue { .. } => "clock_overdue",
             Event::ClockCancelled { .. } => "clock_cancelled",
             Event::EscalationPlanned { .. } => "escalation_planned",

@@ -7,10 +7,13 @@ use crate::duty::plan::Target;
 use crate::duty::view::{ClockState, HistoryLine, IncidentState, Times};
 use crate::duty::words::words;
 use crate::rule::{Finding, FindingKind};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::topic::TopicId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How long before its end a clock is near 紧迫 and people are reminded of it.
+const NEAR: Span = Span::minutes(30);
 
 /// One clock of an incident.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -20,6 +23,8 @@ pub(crate) struct Clock {
     pub basis: String,
     pub due: Instant,
     pub state: ClockState,
+    /// When people are to be reminded; `None` once they were, or where the clock began nearer to its end than that.
+    pub remind: Option<Instant>,
 }
 
 /// Who has an incident.
@@ -123,11 +128,18 @@ impl Incident {
         running.map(|(kind, clock)| (clock.due, kind.as_str())).min()
     }
 
+    /// The first running clock to come near its end, with its kind and when it is due.
+    pub fn next_near(&self) -> Option<(Instant, &str, Instant)> {
+        let running = self.clocks.iter().filter(|(_, clock)| clock.state == ClockState::Running);
+        running.filter_map(|(kind, clock)| Some((clock.remind?, kind.as_str(), clock.due))).min()
+    }
+
     /// When something comes due.
     pub fn next_due(&self) -> Option<Instant> {
         let call = self.next_call().map(|step| step.at);
         let clock = self.next_clock().map(|(due, _)| due);
-        [call, clock, self.acknowledged_until()].into_iter().flatten().min()
+        let near = self.next_near().map(|(at, ..)| at);
+        [call, clock, near, self.acknowledged_until()].into_iter().flatten().min()
     }
 
     /// Takes an event about this incident in.
@@ -155,8 +167,15 @@ impl Incident {
             }
             Event::ClockStarted { kind, owner, start, basis, due, .. } => {
                 let state = ClockState::Running;
-                let clock = Clock { owner: owner.clone(), start: *start, basis: basis.clone(), due: *due, state };
+                let remind = Some(*due - NEAR).filter(|near| *near > at);
+                let (owner, basis) = (owner.clone(), basis.clone());
+                let clock = Clock { owner, start: *start, basis, due: *due, state, remind };
                 self.clocks.insert(kind.clone(), clock);
+            }
+            Event::ClockNear { kind, .. } => {
+                if let Some(clock) = self.clocks.get_mut(kind) {
+                    clock.remind = None;
+                }
             }
             Event::ClockOverdue { kind, .. } => self.set_clock(kind, ClockState::Overdue),
             Event::ClockCancelled { kind, .. } => self.set_clock(kind, ClockState::Cancelled),

@@ -192,6 +192,12 @@ fn nobody_answers_and_the_ladder_is_climbed_at_fixed_instants() {
         "10:20 升级 chen-sms",
         "10:20 升级 li-sms",
         "10:20 升级 wang-sms",
+        "11:30 clock_near",
+        "11:30 提醒 bot",
+        "11:30 提醒 hub",
+        "11:30 提醒 chen-sms",
+        "11:30 提醒 li-sms",
+        "11:30 提醒 wang-sms",
         "12:00 clock_overdue",
     ];
     assert_eq!(desk.until("18:00"), climbed);
@@ -220,8 +226,11 @@ fn acknowledging_stops_the_paging_and_runs_out() {
     assert_eq!(desk.until("10:30"), paged_again);
     desk.at("10:31", acknowledge("wang"));
     desk.at("10:33", confirm(None, ""));
-    assert_eq!(desk.until("11:59"), [""; 0], "a confirmed incident pages nobody");
-    assert_eq!(desk.until("12:00"), ["12:00 clock_overdue"], "but its clock runs on");
+    assert_eq!(desk.until("11:29"), [""; 0], "a confirmed incident pages nobody");
+    let reminded = ["bot", "hub", "li-sms", "wang-sms"].map(|channel| format!("11:30 提醒 {channel}"));
+    let lines = desk.until("12:00");
+    assert_eq!((lines[0].as_str(), &lines[1..5]), ("11:30 clock_near", &reminded[..]), "but its clock runs on");
+    assert_eq!(lines[5..], ["12:00 clock_overdue"]);
 }
 
 #[test]

@@ -88,6 +88,7 @@ pub(crate) fn words(incident: &Incident, event: &Event) -> String {
         Event::ClockStarted { kind, due, basis, .. } => {
             format!("{}时限：{} 前，{basis}", clock_words(kind), due.hour_minute())
         }
+        Event::ClockNear { kind, due, .. } => format!("{}紧迫，{} 前", clock_words(kind), due.hour_minute()),
         Event::ClockOverdue { kind, due, .. } => {
             format!("{}超时，应在 {} 前", clock_words(kind), due.hour_minute())
         }

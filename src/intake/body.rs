@@ -18,6 +18,9 @@ pub struct LineTooLong {
     pub head: Vec<u8>,
 }
 
+/// A line as it is given out.
+pub type Line<'a> = Result<&'a [u8], LineTooLong>;
+
 /// Why nothing of a body is taken.
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
 pub enum BodyError {
@@ -38,7 +41,7 @@ pub fn lines(
     json: bool,
     coding: Option<&str>,
     body: &[u8],
-    visit: &mut dyn FnMut(u64, Result<&[u8], LineTooLong>),
+    visit: &mut dyn FnMut(u64, Line<'_>),
 ) -> Result<(), BodyError> {
     let decoded = decode(coding, body)?;
     if json {
@@ -97,7 +100,10 @@ pub(super) mod tests {
         encoder.finish().unwrap()
     }
 
-    fn seen(json: bool, coding: Option<&str>, body: &[u8]) -> Result<Vec<(u64, Option<Vec<u8>>)>, BodyError> {
+    /// Lines with their numbers; `None` for one that is too long.
+    pub(in super::super) type Lines = Vec<(u64, Option<Vec<u8>>)>;
+
+    fn seen(json: bool, coding: Option<&str>, body: &[u8]) -> Result<Lines, BodyError> {
         let mut all = Vec::new();
         lines(json, coding, body, &mut |at, line| all.push((at, line.ok().map(<[u8]>::to_vec))))?;
         Ok(all)

@@ -108,7 +108,12 @@ pub struct Intake {
 impl Intake {
     /// Opens the log in a folder, learns from it what was seen, and starts the writer. The second value tells what a
     /// crash had torn off the end of the log. The writer ends with the last handle.
-    pub fn open(dir: &Path, config: IntakeConfig, salts: Salts, clock: Clock) -> Result<(Intake, Option<Torn>), LogError> {
+    pub fn open(
+        dir: &Path,
+        config: IntakeConfig,
+        salts: Salts,
+        clock: Clock,
+    ) -> Result<(Intake, Option<Torn>), LogError> {
         let mut seen = Seen::new(GENERATION);
         let mut arrived = Instant::from_millis(i64::MIN);
         let (log, torn) = Log::open(dir, &mut |_, body| match body {
@@ -125,7 +130,11 @@ impl Intake {
         let (queue, jobs) = sync_channel(BODIES_AT_ONCE);
         let writer = Writer { log: log.clone(), seen, arrived };
         std::thread::Builder::new().name("intake".into()).spawn(move || writer.run(&jobs)).map_err(|fault| {
-            LogError::Disk { doing: "starting the writer of", path: dir.display().to_string(), detail: fault.to_string() }
+            LogError::Disk {
+                doing: "starting the writer of",
+                path: dir.display().to_string(),
+                detail: fault.to_string(),
+            }
         })?;
         let shared = Shared {
             config: RwLock::new(Arc::new(config)),

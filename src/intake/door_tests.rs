@@ -42,8 +42,10 @@ fn a_body_is_answered_when_it_is_durable() {
     assert_eq!((answer.accepted, answer.duplicates, answer.refused_total), (2, 2, 1));
     assert_eq!(answer.refused[0].line, 2);
     let bodies = all(&intake);
-    assert!(matches!(&bodies[..], [Body::Mention(_), Body::Refused { .. }, Body::Counts { counts, .. }, Body::Mention(_)]
-        if counts.likes == 5));
+    assert!(
+        matches!(&bodies[..], [Body::Mention(_), Body::Refused { .. }, Body::Counts { counts, .. }, Body::Mention(_)]
+        if counts.likes == 5)
+    );
     for (coding, body) in [(Some("br"), "{}"), (Some("gzip"), "{}"), (Some("zstd"), "{}")] {
         assert!(!matches!(intake.offer(false, coding, body.as_bytes(), now()), Answer::Taken(_)));
     }
@@ -73,13 +75,15 @@ fn the_author_is_nowhere_in_the_log() {
     let good = line("weibo:1", 1);
     let bad = good.replace("\"likes\":1", "\"likes\":-1");
     let broken = &bad[..bad.len() - 2];
-    let early = r#"{"author":{"id":"author-55512","name":"某某网友"},"url":"https://weibo.com/author-55512/1","text":7"#;
+    let early =
+        r#"{"author":{"id":"author-55512","name":"某某网友"},"url":"https://weibo.com/author-55512/1","text":7"#;
     let body = [&good, &bad, broken, early].join("\n");
     let answer = taken(intake.offer(false, None, body.as_bytes(), now()));
     assert_eq!((answer.accepted, answer.refused_total), (1, 3));
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
-        let text = String::from_utf8(std::fs::read(entry.unwrap().path()).unwrap().into_iter().filter(u8::is_ascii).collect());
+        let text =
+            String::from_utf8(std::fs::read(entry.unwrap().path()).unwrap().into_iter().filter(u8::is_ascii).collect());
         let text = text.unwrap();
         bytes += text.len();
         assert!(!text.contains("55512"), "{text}");

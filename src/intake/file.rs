@@ -1,7 +1,7 @@
 //! Files of records, line by line: `.jsonl`, packed or not, or the standard input. In: a path or `-`. Out: every line
 //! with its number, and how far the file has been read. The packing is told from the first bytes, not from the name.
 
-use super::body::{HEAD_BYTES, LineTooLong};
+use super::body::{HEAD_BYTES, Line, LineTooLong};
 use crate::limits::LINE_BYTES;
 use std::cell::Cell;
 use std::fs::File;
@@ -43,21 +43,18 @@ impl<R: Read> Read for Counted<'_, R> {
 pub fn records(
     path: &Path,
     progress: &mut dyn FnMut(u64),
-    visit: &mut dyn FnMut(u64, Result<&[u8], LineTooLong>) -> ControlFlow<()>,
+    visit: &mut dyn FnMut(u64, Line<'_>) -> ControlFlow<()>,
 ) -> Result<u64, FileError> {
     let fault = |fault: std::io::Error| FileError { path: path.display().to_string(), detail: fault.to_string() };
     let read = Cell::new(0);
-    let inner: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(File::open(path).map_err(fault)?)
-    };
+    let inner: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(File::open(path).map_err(fault)?) };
     let mut reader = BufReader::with_capacity(BUFFER, Counted { inner, read: &read });
     let mut first = [0u8; 4];
     let have = reader.fill_buf().map_err(fault)?;
     let known = have.len().min(4);
     first[..known].copy_from_slice(&have[..known]);
-    let mut told = |line: u64, bytes: Result<&[u8], LineTooLong>| {
+    let mut told = |line: u64, bytes: Line<'_>| {
         let flow = visit(line, bytes);
         progress(read.get());
         flow
@@ -78,10 +75,7 @@ pub fn records(
 }
 
 /// Splits into lines; of one that is too long only the beginning is held.
-fn split(
-    reader: &mut impl BufRead,
-    visit: &mut dyn FnMut(u64, Result<&[u8], LineTooLong>) -> ControlFlow<()>,
-) -> std::io::Result<u64> {
+fn split(reader: &mut impl BufRead, visit: &mut dyn FnMut(u64, Line<'_>) -> ControlFlow<()>) -> std::io::Result<u64> {
     let mut line: Vec<u8> = Vec::new();
     let (mut number, mut long, mut begun) = (0u64, false, false);
     loop {
@@ -129,9 +123,9 @@ fn split(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intake::body::tests::gzip;
+    use crate::intake::body::tests::{Lines, gzip};
 
-    fn seen(bytes: &[u8]) -> Result<(u64, Vec<(u64, Option<Vec<u8>>)>), FileError> {
+    fn seen(bytes: &[u8]) -> Result<(u64, Lines), FileError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.jsonl");
         std::fs::write(&path, bytes).unwrap();
@@ -149,7 +143,8 @@ mod tests {
     #[test]
     fn every_packing_gives_the_same_lines() {
         let plain = b"{1}\r\n\n{3}\n{4}";
-        let expected = Ok((4, vec![(1, Some(b"{1}".to_vec())), (3, Some(b"{3}".to_vec())), (4, Some(b"{4}".to_vec()))]));
+        let expected =
+            Ok((4, vec![(1, Some(b"{1}".to_vec())), (3, Some(b"{3}".to_vec())), (4, Some(b"{4}".to_vec()))]));
         assert_eq!(seen(plain), expected);
         assert_eq!(seen(&gzip(plain)), expected);
         assert_eq!(seen(&zstd::encode_all(&plain[..], 3).unwrap()), expected);

@@ -147,7 +147,9 @@ mod tests {
         assert_eq!(swept[0].taken.refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [1, 3]);
         assert_eq!((swept[1].taken.accepted, &swept[1].fault), (2_500, &None));
         assert_eq!(swept[1].path, inbox.join("done/b.jsonl.zst"));
-        assert!(swept[2].fault.is_some() && swept[2].taken.accepted == 0 && swept[2].path.starts_with(inbox.join("failed")));
+        assert!(
+            swept[2].fault.is_some() && swept[2].taken.accepted == 0 && swept[2].path.starts_with(inbox.join("failed"))
+        );
         assert!(inbox.join("c.jsonl.part").exists());
         assert_eq!(sweep(&intake, &inbox), Ok(vec![]));
         std::fs::copy(inbox.join("done/b.jsonl.zst"), inbox.join("b.jsonl.zst")).unwrap();

@@ -124,7 +124,11 @@ impl Log {
         Log::open_with(dir, SEGMENT_BYTES, seen)
     }
 
-    fn open_with(dir: &Path, segment_bytes: u64, seen: &mut dyn FnMut(u64, Body)) -> Result<(Log, Option<Torn>), LogError> {
+    fn open_with(
+        dir: &Path,
+        segment_bytes: u64,
+        seen: &mut dyn FnMut(u64, Body),
+    ) -> Result<(Log, Option<Torn>), LogError> {
         std::fs::create_dir_all(dir).map_err(disk("making", dir))?;
         if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
             sync_folder(above)?;

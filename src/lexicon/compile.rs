@@ -235,7 +235,8 @@ impl Lexicon {
         let platforms = read_platforms(&mut desk);
         let user_words = desk.words("user-words.txt").iter().map(|row| row.fields[0].to_owned()).collect();
         let mut faults = desk.faults;
-        let entries: Vec<Entry> = std::mem::take(&mut draft.roles).into_iter().map(|(word, roles)| Entry { word, roles }).collect();
+        let entries: Vec<Entry> =
+            std::mem::take(&mut draft.roles).into_iter().map(|(word, roles)| Entry { word, roles }).collect();
         let pairs = entries.iter().enumerate().map(|(at, entry)| (entry.word.as_str(), at as u32));
         let automaton = match CharwiseDoubleArrayAhoCorasick::with_values(pairs) {
             Ok(automaton) if faults.is_empty() => automaton,
@@ -311,7 +312,8 @@ fn read_units(desk: &mut Desk<'_>) -> Vec<Unit> {
 fn read_classes(desk: &mut Desk<'_>, units: &[Unit]) -> (Vec<ClassInfo>, Vec<Route>) {
     const FILE: &str = "classes.toml";
     let file: ClassFile = desk.toml(FILE);
-    let wanted: Vec<&String> = file.class.iter().flat_map(|c| &c.units).chain(file.route.iter().flat_map(|r| &r.units)).collect();
+    let wanted: Vec<&String> =
+        file.class.iter().flat_map(|c| &c.units).chain(file.route.iter().flat_map(|r| &r.units)).collect();
     for id in wanted {
         if !units.is_empty() && !units.iter().any(|unit| &unit.id == id) {
             let line = desk.line_with(FILE, id);
@@ -325,7 +327,9 @@ fn read_classes(desk: &mut Desk<'_>, units: &[Unit]) -> (Vec<ClassInfo>, Vec<Rou
     let mut classes = Vec::new();
     for code in CLASS_CODES {
         match file.class.iter().find(|row| row.code == code) {
-            Some(row) => classes.push(ClassInfo { code: code.into(), name: row.name.clone(), units: row.units.clone() }),
+            Some(row) => {
+                classes.push(ClassInfo { code: code.into(), name: row.name.clone(), units: row.units.clone() })
+            }
             None if !file.class.is_empty() => desk.fault(FILE, 0, format!("class {code} is missing")),
             None => {}
         }

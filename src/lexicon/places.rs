@@ -21,8 +21,19 @@ const TOWNSHIPS: &str = "townships.tsv";
 const ELSEWHERE: &str = "elsewhere.tsv";
 const PHRASES: &str = "place-phrases.tsv";
 const KINDS: [&str; 13] = [
-    "city", "district", "township", "zone", "station", "hub", "bridge", "road", "landmark", "hospital", "university",
-    "dike", "water",
+    "city",
+    "district",
+    "township",
+    "zone",
+    "station",
+    "hub",
+    "bridge",
+    "road",
+    "landmark",
+    "hospital",
+    "university",
+    "dike",
+    "water",
 ];
 const OUTSIDE: [&str; 6] = ["home", "province", "city", "county", "foreign", "landmark"];
 
@@ -50,8 +61,6 @@ pub enum Cue {
     Flood,
     /// Weather over whole provinces.
     Weather,
-    /// Upstream.
-    Upper,
     /// Something is closed.
     Closure,
     /// Goods are recalled.
@@ -108,6 +117,8 @@ pub enum Beside {
     Origin,
     /// After a name elsewhere: something named after it, 北京路.
     Named,
+    /// After a name elsewhere: somebody who comes from there.
+    Person,
     /// After a name: undoes `Media`, `Origin` and `Named`.
     Bound,
     /// Before a name: the event is there.
@@ -179,9 +190,8 @@ impl Gazetteer {
 
     /// Is the point within the bounds of the city?
     pub fn holds(&self, lat: f64, lon: f64) -> bool {
-        self.bounds.is_some_and(|[south, north, west, east]| {
-            (south..=north).contains(&lat) && (west..=east).contains(&lon)
-        })
+        self.bounds
+            .is_some_and(|[south, north, west, east]| (south..=north).contains(&lat) && (west..=east).contains(&lon))
     }
 
     /// Does a word of the kind end `before`? Longest that does.
@@ -228,7 +238,11 @@ impl Draft {
                 read(self, number + 1, &cells);
             } else {
                 let found = cells.len();
-                self.fault(file, number + 1, format!("{columns} columns between tabs needed, none empty; found {found}"));
+                self.fault(
+                    file,
+                    number + 1,
+                    format!("{columns} columns between tabs needed, none empty; found {found}"),
+                );
             }
         }
     }
@@ -332,6 +346,7 @@ impl Draft {
             "media" => Some(Beside::Media),
             "origin" => Some(Beside::Origin),
             "named" => Some(Beside::Named),
+            "person" => Some(Beside::Person),
             "bound" => Some(Beside::Bound),
             "at" => Some(Beside::At),
             "away" => Some(Beside::Away),
@@ -347,7 +362,6 @@ impl Draft {
             "city" => Role::Here { kind: "city", tier: Tier::Name, code: None, township: None },
             "flood" => Role::Cue(Cue::Flood),
             "weather" => Role::Cue(Cue::Weather),
-            "upper" => Role::Cue(Cue::Upper),
             "closure" => Role::Cue(Cue::Closure),
             "recall" => Role::Cue(Cue::Recall),
             "unreal" => Role::Cue(Cue::Unreal),

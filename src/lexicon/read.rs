@@ -5,9 +5,8 @@ use super::{Fault, Sources};
 use serde::Deserialize;
 
 /// Codes of the fourteen classes, in their order.
-pub const CLASS_CODES: [&str; 14] = [
-    "ND", "AD", "PH", "SO", "HOUSE", "WAGE", "EDU", "MED", "TRANS", "ENV", "UTIL", "CONS", "FOOD", "CONDUCT",
-];
+pub const CLASS_CODES: [&str; 14] =
+    ["ND", "AD", "PH", "SO", "HOUSE", "WAGE", "EDU", "MED", "TRANS", "ENV", "UTIL", "CONS", "FOOD", "CONDUCT"];
 
 /// Names of the kinds of noise that `noise.tsv` may use, in their order.
 pub const NOISE_KINDS: [&str; 9] =

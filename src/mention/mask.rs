@@ -15,32 +15,36 @@ const PASSES: usize = 16;
 
 const SURNAMES: &str = "王李张刘陈杨黄赵吴周徐孙胡朱郭何林罗郑梁谢宋唐许韩邓冯曹彭曾肖萧董潘袁蔡蒋余杜叶程魏苏吕丁沈姚卢傅钟姜崔谭廖范汪陆金贾韦夏邱侯邹熊孟秦白毛闫阎段雷黎史陶贺龚邵郝顾涂万喻洪欧";
 /// Words after which a private person's name may follow.
-const ROLES: &str = "老板|医生|老师|司机|护士|店主|师傅|学生|孩子|男孩|女孩|儿子|女儿|小朋友|同学|男童|女童|姓名|联系人|求助人|家属";
+const ROLES: &str =
+    "老板|医生|老师|司机|护士|店主|师傅|学生|孩子|男孩|女孩|儿子|女儿|小朋友|同学|男童|女童|姓名|联系人|求助人|家属";
 /// Second characters after which it is no name (`老师说`, `医生的`).
-const NOT_GIVEN: &str = "的了说是在不就都也很有要会把被去来没个们这那我你他她它和与及吗呢吧啊呀哦么还又再才只从对向给跟让叫于";
+const NOT_GIVEN: &str =
+    "的了说是在不就都也很有要会把被去来没个们这那我你他她它和与及吗呢吧啊呀哦么还又再才只从对向给跟让叫于";
 /// Third characters that begin the next word after a name of two.
-const AFTER_NAME: &str = "的了说是在不就都也很有要会把被去来没和与及对向从给跟让打骂收开卖涉将已因曾等电家同拒酒虐跑逃联男女";
+const AFTER_NAME: &str =
+    "的了说是在不就都也很有要会把被去来没和与及对向从给跟让打骂收开卖涉将已因曾等电家同拒酒虐跑逃联男女";
 /// Words that begin like a name.
 const WORDS: &[&str] = &[
-    "何时", "何况", "何必", "何以", "何处", "何种", "何为", "曾经", "曾在", "余下", "程度", "程序", "许多", "许久", "许可", "许诺",
-    "周末", "周围", "周边", "周日", "周一", "周二", "周三", "周四", "周五", "周六", "周年", "周岁", "金额", "金钱", "夏天",
-    "夏季", "白天", "白白", "白色", "毛病", "雷雨", "段时", "顾客", "顾不", "孙子", "孙女", "胡说", "胡乱", "陈述", "林业", "陆续",
-    "苏醒", "沈阳", "郑州", "郑重", "徐州", "张口", "张嘴", "张贴", "谢谢", "谢绝", "黄了", "黄色", "黄牛", "黄金", "万一",
-    "万万", "万元", "史上", "史无", "侯在", "肖像", "朱红", "洪水", "洪涝", "洪都", "洪城", "熊孩", "欧洲", "叶子", "梁上", "宋朝", "唐朝",
-    "汪洋", "金融", "白血", "程师", "杨梅", "贺卡", "罗列", "范围", "范本", "钟头", "钟点", "丁点", "吴城", "顾虑", "陶瓷", "涂改", "涂抹",
+    "何时", "何况", "何必", "何以", "何处", "何种", "何为", "曾经", "曾在", "余下", "程度", "程序", "许多", "许久",
+    "许可", "许诺", "周末", "周围", "周边", "周日", "周一", "周二", "周三", "周四", "周五", "周六", "周年", "周岁",
+    "金额", "金钱", "夏天", "夏季", "白天", "白白", "白色", "毛病", "雷雨", "段时", "顾客", "顾不", "孙子", "孙女",
+    "胡说", "胡乱", "陈述", "林业", "陆续", "苏醒", "沈阳", "郑州", "郑重", "徐州", "张口", "张嘴", "张贴", "谢谢",
+    "谢绝", "黄了", "黄色", "黄牛", "黄金", "万一", "万万", "万元", "史上", "史无", "侯在", "肖像", "朱红", "洪水",
+    "洪涝", "洪都", "洪城", "熊孩", "欧洲", "叶子", "梁上", "宋朝", "唐朝", "汪洋", "金融", "白血", "程师", "杨梅",
+    "贺卡", "罗列", "范围", "范本", "钟头", "钟点", "丁点", "吴城", "顾虑", "陶瓷", "涂改", "涂抹",
 ];
 
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a constant pattern that the tests compile")
 }
 
-static ROLE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(ROLES)
-});
+static ROLE: LazyLock<Regex> = LazyLock::new(|| regex(ROLES));
 static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| regex(r"[A-Za-z0-9._%+\-]+\s?[@＠]\s?[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"));
 static PLATE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Za-hj-np-z][·•.\- ]?[A-HJ-NP-Za-hj-np-z0-9]{5,6}")
+    regex(
+        r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Za-hj-np-z][·•.\- ]?[A-HJ-NP-Za-hj-np-z0-9]{5,6}",
+    )
 });
 static WECHAT: LazyLock<Regex> = LazyLock::new(|| {
     regex(concat!(
@@ -127,7 +131,8 @@ fn pass(text: &str) -> Option<String> {
     let enough = || wide || text.bytes().filter(u8::is_ascii_digit).count() >= numbers::SHORTEST;
     if digits
         && enough()
-        && let Some(next) = numbers::mask(&out) {
+        && let Some(next) = numbers::mask(&out)
+    {
         out = Cow::Owned(next);
     }
     if door {

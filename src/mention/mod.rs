@@ -3,6 +3,7 @@
 //! In: one JSON object (design section 5). Out: a [`Mention`] whose texts are masked and whose author is gone but for
 //! a day-salted source key, or a [`Refused`] with a reason from a closed list. Nothing here reads a clock or a file.
 
+mod fields;
 pub mod mask;
 mod numbers;
 pub mod read;

@@ -10,7 +10,8 @@ fn at(text: &str) -> Instant {
 
 fn taken(line: &str) -> Result<Mention, Box<Refusal>> {
     let platforms = BTreeSet::from(["weibo".to_owned()]);
-    let accounts = BTreeMap::from([("weibo:8800".to_owned(), "U01".to_owned()), ("洪城发布".to_owned(), "U02".to_owned())]);
+    let accounts =
+        BTreeMap::from([("weibo:8800".to_owned(), "U01".to_owned()), ("洪城发布".to_owned(), "U02".to_owned())]);
     let now = Some(at("2026-10-01T10:00:00+08:00"));
     read(line.as_bytes(), 7, &Door { platforms: &platforms, accounts: &accounts, now, salt: Some(&[3; 32]) })
 }

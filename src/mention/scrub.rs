@@ -9,8 +9,7 @@ const URL_BYTES: usize = 1_024;
 /// Names shorter than this are looked for as whole parts only: `1` stands in every number.
 const SHORT_NAME: usize = 4;
 /// Fields that may name an author, by their beginning.
-const PRIVATE_FIELDS: [&str; 9] =
-    ["author", "user", "name", "nick", "screen", "uid", "url", "avatar", "mid_author"];
+const PRIVATE_FIELDS: [&str; 9] = ["author", "user", "name", "nick", "screen", "uid", "url", "avatar", "mid_author"];
 
 /// The address as far as it names the post: no query, no user, no part that holds a name of the author; `None` where
 /// nothing of use is left.
@@ -67,7 +66,8 @@ pub(super) fn head(line: &[u8], names: &[String]) -> String {
     // Twice the bytes kept, so that a number across the edge is seen whole; what is cut through is dropped.
     let cut = line.len() > DEAD_LETTER_HEAD_BYTES * 2;
     let text = String::from_utf8_lossy(&line[..line.len().min(DEAD_LETTER_HEAD_BYTES * 2)]).replace('\0', " ");
-    let text = if cut { text.trim_end_matches(|c: char| !c.is_ascii_punctuation() || c == '@' || c == '.') } else { &text };
+    let text =
+        if cut { text.trim_end_matches(|c: char| !c.is_ascii_punctuation() || c == '@' || c == '.') } else { &text };
     let mut out = without_private(text);
     for name in names.iter().filter(|name| name.len() >= SHORT_NAME) {
         out = out.replace(name.as_str(), "[…]");
@@ -89,8 +89,8 @@ fn without_private(text: &str) -> String {
         let (before, from) = rest.split_at(quote + 1);
         out.push_str(before);
         let Some(length) = closing_quote(from) else {
-            // A string that is cut: a key or value of which nobody knows the end.
-            out.push_str(if in_private(&out) { "" } else { from });
+            // A string that is cut; the value of a private field never comes here.
+            out.push_str(from);
             return out;
         };
         let (key, after) = from.split_at(length);
@@ -98,7 +98,8 @@ fn without_private(text: &str) -> String {
         out.push('"');
         rest = &after[1..];
         let value = rest.trim_start();
-        let private = key.contains("\\u") || PRIVATE_FIELDS.iter().any(|field| key.to_ascii_lowercase().starts_with(field));
+        let private =
+            key.contains("\\u") || PRIVATE_FIELDS.iter().any(|field| key.to_ascii_lowercase().starts_with(field));
         if let (true, Some(value)) = (private, value.strip_prefix(':')) {
             out.push_str(":\"[…]\"");
             rest = after_value(value.trim_start());
@@ -106,12 +107,6 @@ fn without_private(text: &str) -> String {
     }
     out.push_str(rest);
     out
-}
-
-/// Whether what was written last is the opening quote of a value after a private key; values of those are blanked
-/// whole, so a cut string is private only where its key was not seen.
-fn in_private(written: &str) -> bool {
-    written.trim_end_matches('"').trim_end().is_empty()
 }
 
 fn closing_quote(text: &str) -> Option<usize> {

@@ -157,7 +157,10 @@ impl Case<'_> {
     fn unknown(&self) -> Option<Call> {
         if self.surety() == SURE && self.is_listed() {
             let level = Level::L2;
-            return Some(Call::Raise(level, format!("{}，地点在本市，已上热榜且提及死亡{}", level_words(level), self.words())));
+            return Some(Call::Raise(
+                level,
+                format!("{}，地点在本市，已上热榜且提及死亡{}", level_words(level), self.words()),
+            ));
         }
         if self.topic.facts.classes.is_empty() { self.discover() } else { None }
     }
@@ -198,7 +201,11 @@ impl Case<'_> {
         }
         if !told.verified && self.is_verified() {
             let sources = self.topic.pulse.sources();
-            let by = if self.topic.official { "已有官方发布".to_owned() } else { format!("已有 {sources} 个不同来源") };
+            let by = if self.topic.official {
+                "已有官方发布".to_owned()
+            } else {
+                format!("已有 {sources} 个不同来源")
+            };
             why.push(format!("由未核实转为多方印证：{by}"));
         }
         if why.is_empty() { Call::Standing } else { Call::Change(level, why.join("；")) }
@@ -256,9 +263,8 @@ fn level_words(level: Level) -> &'static str {
 }
 
 /// What may stand after a number for it to count people.
-const PEOPLE: [&str; 14] = [
-    "人", "工人", "工友", "农民工", "员工", "职工", "业主", "户", "村民", "民工", "兄弟", "教师", "老师", "骑手",
-];
+const PEOPLE: [&str; 14] =
+    ["人", "工人", "工友", "农民工", "员工", "职工", "业主", "户", "村民", "民工", "兄弟", "教师", "老师", "骑手"];
 
 /// The greatest number of people that a text names: `30个人`, `二十多名工人`, `上百人`.
 fn people_in(text: &str) -> u32 {

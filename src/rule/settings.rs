@@ -133,7 +133,8 @@ mod tests {
     fn faults_name_the_line() {
         let unknown = Rules::read("rules.toml", "[fold]\nnear = 0.6\nfar = 1\n").expect_err("unknown name");
         assert_eq!(unknown[0].line, 3);
-        let outside = Rules::read("rules.toml", "[heat]\nhot = 3.0\n[fold]\nnear = 7.0\nalike = 9.0\n").expect_err("outside");
+        let outside =
+            Rules::read("rules.toml", "[heat]\nhot = 3.0\n[fold]\nnear = 7.0\nalike = 9.0\n").expect_err("outside");
         assert_eq!(outside.iter().map(|fault| fault.line).collect::<Vec<_>>(), [4, 5]);
         assert!(outside[0].to_string().starts_with("rules.toml:4: fold.near"));
     }

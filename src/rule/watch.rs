@@ -101,7 +101,13 @@ impl Watch {
         let now = event_time(mention);
         if reading.assessment.person_in_danger {
             let finding = self.person_in_danger(mention, reading);
-            return Taken { topic: None, joined: Joined::KeptOut, findings: vec![finding], merged: Vec::new(), withheld: None };
+            return Taken {
+                topic: None,
+                joined: Joined::KeptOut,
+                findings: vec![finding],
+                merged: Vec::new(),
+                withheld: None,
+            };
         }
         let folded = self.topics.fold(mention, reading, &self.rules.fold, &self.rules.heat);
         let mut taken = Taken {
@@ -175,7 +181,9 @@ impl Watch {
     /// Ids of the first mentions of a topic, and how many there are.
     pub fn members(&self, topic: TopicId) -> (Vec<String>, u64) {
         let found = self.topics.get(topic);
-        found.map(|topic| (topic.members.iter().map(|member| member.1.clone()).collect(), topic.total)).unwrap_or_default()
+        found
+            .map(|topic| (topic.members.iter().map(|member| member.1.clone()).collect(), topic.total))
+            .unwrap_or_default()
     }
 
     /// Heat of a topic at a time.

@@ -43,7 +43,11 @@ fn separator(c: char) -> bool {
 
 /// Normalises without a homophone table.
 pub fn normalise(text: &str) -> Normal {
-    let mut out = Normal { text: String::with_capacity(text.len()), map: Vec::with_capacity(text.len() + 1), original_len: text.len() };
+    let mut out = Normal {
+        text: String::with_capacity(text.len()),
+        map: Vec::with_capacity(text.len() + 1),
+        original_len: text.len(),
+    };
     let mut spaced = false;
     let mut before = [' '; 2];
     for (at, c) in text.char_indices() {
@@ -52,7 +56,10 @@ pub fn normalise(text: &str) -> Normal {
         } else if is_han(c) {
             put(&mut out, SIMPLE[(c as u32 - HAN_FIRST) as usize], at);
             spaced |= separator(before[1]) && is_han(before[0]);
-        } else if matches!(c, '，' | '。' | '！' | '？' | '；' | '：' | '、' | '“' | '”' | '【' | '】' | '《' | '》' | '…') {
+        } else if matches!(
+            c,
+            '，' | '。' | '！' | '？' | '；' | '：' | '、' | '“' | '”' | '【' | '】' | '《' | '》' | '…'
+        ) {
             put(&mut out, c, at);
         } else if invisible(c) {
             continue;
@@ -80,7 +87,11 @@ fn close_up(from: &Normal) -> Normal {
     let chars: Vec<(usize, char)> = from.text.char_indices().collect();
     let at = |i: isize| usize::try_from(i).ok().and_then(|i| chars.get(i)).map_or('\0', |c| c.1);
     let parted = |i: isize| separator(at(i)) && is_han(at(i - 1)) && is_han(at(i + 1));
-    let mut out = Normal { text: String::with_capacity(from.text.len()), map: Vec::with_capacity(from.map.len()), original_len: from.original_len };
+    let mut out = Normal {
+        text: String::with_capacity(from.text.len()),
+        map: Vec::with_capacity(from.map.len()),
+        original_len: from.original_len,
+    };
     for (i, &(byte, c)) in chars.iter().enumerate() {
         let i = i as isize;
         if parted(i) && (parted(i - 2) || parted(i + 2)) {
@@ -117,7 +128,11 @@ impl Normaliser {
 }
 
 fn replace(from: &Normal, wrong: &str, right: &str) -> Normal {
-    let mut out = Normal { text: String::with_capacity(from.text.len()), map: Vec::with_capacity(from.map.len()), original_len: from.original_len };
+    let mut out = Normal {
+        text: String::with_capacity(from.text.len()),
+        map: Vec::with_capacity(from.map.len()),
+        original_len: from.original_len,
+    };
     let mut done = 0;
     for (start, _) in from.text.match_indices(wrong) {
         out.text.push_str(&from.text[done..start]);

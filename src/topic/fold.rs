@@ -34,7 +34,7 @@ pub struct Folded {
 pub struct Topics {
     given: u64,
     topics: BTreeMap<u64, Box<Topic>>,
-    by_age: BTreeSet<(u8, Instant, u64)>,
+    by_age: BTreeSet<(Instant, u64)>,
     merged: BTreeMap<u64, u64>,
     window: Window,
     names: Names,
@@ -183,7 +183,7 @@ impl Topics {
     fn open(&mut self, at: Instant) -> u64 {
         self.given += 1;
         self.topics.insert(self.given, Box::new(Topic::new(TopicId(self.given), at)));
-        self.by_age.insert((0, at, self.given));
+        self.by_age.insert((at, self.given));
         self.given
     }
 
@@ -194,9 +194,9 @@ impl Topics {
     /// Changes a topic and keeps its place in the order of age.
     pub(crate) fn change<T>(&mut self, topic: TopicId, change: impl FnOnce(&mut Topic) -> T) -> Option<T> {
         let found = self.topics.get_mut(&topic.0)?;
-        let before = (found.rank(), found.last, topic.0);
+        let before = (found.dear_until(), topic.0);
         let out = change(found);
-        let after = (found.rank(), found.last, topic.0);
+        let after = (found.dear_until(), topic.0);
         if before != after {
             self.by_age.remove(&before);
             self.by_age.insert(after);
@@ -219,7 +219,7 @@ impl Topics {
 
     fn shrink(&mut self, most: usize) {
         while self.topics.len() > most.max(1) {
-            let Some((_, _, topic)) = self.by_age.pop_first() else { return };
+            let Some((_, topic)) = self.by_age.pop_first() else { return };
             self.topics.remove(&topic);
             self.likes.forget(topic);
         }
@@ -236,7 +236,7 @@ impl Topics {
             return None;
         }
         let gone = self.topics.remove(&from)?;
-        self.by_age.remove(&(gone.rank(), gone.last, from));
+        self.by_age.remove(&(gone.dear_until(), from));
         self.merged.insert(from, into);
         self.likes.merge(from, into);
         self.change(TopicId(into), |topic| topic.merge(*gone));
@@ -279,5 +279,45 @@ impl Topics {
 fn vote(votes: &mut Vec<(u64, Joined)>, topic: u64, joined: Joined) {
     if votes.iter().all(|vote| vote.0 != topic) {
         votes.push((topic, joined));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Eight topics of one mention each.
+    fn eight() -> Topics {
+        let mut topics = Topics::default();
+        for n in 0..8 {
+            let json = serde_json::json!({
+                "id": format!("weibo:{n}"), "platform": format!("p{}", n % 3), "text": "短", "source": n % 5,
+                "created_at": format!("2026-11-20T0{n}:00:00Z"), "collected_at": "2026-11-20T09:00:00Z",
+            });
+            let mention: Mention = serde_json::from_value(json).expect("a mention");
+            topics.fold(&mention, &Reading::default(), &FoldRules::default(), &HeatRules::default());
+        }
+        topics
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_free_of_order_safe_to_repeat_and_keeps_the_oldest_id(
+            pairs in proptest::collection::vec((1u64..9, 1u64..9), 0..12)) {
+            let (mut one, mut two) = (eight(), eight());
+            for (a, b) in &pairs {
+                one.merge(TopicId(*a), TopicId(*b));
+            }
+            for (a, b) in pairs.iter().rev().chain(&pairs) {
+                two.merge(TopicId(*b), TopicId(*a));
+            }
+            for id in (1..9).map(TopicId) {
+                prop_assert_eq!(one.resolve(id), two.resolve(id));
+                prop_assert!(one.resolve(id) <= id);
+                prop_assert_eq!(one.get(id), two.get(id));
+            }
+            prop_assert_eq!(one.count(), one.by_age.len());
+        }
     }
 }

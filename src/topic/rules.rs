@@ -36,7 +36,7 @@ impl Default for FoldRules {
             near: 0.6,
             alike: 0.28,
             alike_contradicted: 0.6,
-            alike_message: 0.2,
+            alike_message: 0.12,
             merge: 0.5,
             half_life_hours: 72.0,
             message_half_life_hours: 87_600.0,

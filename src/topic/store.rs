@@ -9,7 +9,7 @@ use super::rules::HeatRules;
 use super::{Heat, TopicId};
 use crate::assess::{Claim, Class, Level, Noise, Place, Reading, Verdict, What};
 use crate::mention::{Kind, Mention};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,8 @@ pub struct Topic {
 
 /// Whether a mention may stand as a witness.
 pub(crate) fn is_credible(reading: &Reading) -> bool {
-    matches!(reading.assessment.what, What::Event | What::Request | What::Official) && reading.assessment.noise.is_none()
+    matches!(reading.assessment.what, What::Event | What::Request | What::Official)
+        && reading.assessment.noise.is_none()
 }
 
 /// Time of the event that a mention is: when it was written, never later than when it was collected.
@@ -136,7 +137,7 @@ impl Topic {
             engagement: 0,
             best_rank: None,
             matters: false,
-            messages: true,
+            messages: false,
             districts: BTreeSet::new(),
             townships: BTreeSet::new(),
             facts: Facts::default(),
@@ -166,7 +167,7 @@ impl Topic {
         if let Some(listing) = &mention.listing {
             self.best_rank = Some(self.best_rank.map_or(listing.rank, |rank| rank.min(listing.rank)));
         }
-        self.messages &= mention.kind == Kind::Message;
+        self.messages = mention.kind == Kind::Message && (self.messages || self.total == 1);
         self.matters |= matters(mention, reading);
         self.learn(mention, reading, order);
     }
@@ -181,7 +182,8 @@ impl Topic {
         if mention.official.is_some() || said.what == What::Official {
             self.official = true;
         }
-        match said.noise {
+        // A comment that doubts ("only a drill?") does not speak for what it comments on.
+        match said.noise.filter(|_| mention.kind != Kind::Comment) {
             Some(Noise::Drill) => self.drill = self.drill.max(Some(order.0.0)),
             Some(Noise::OldNews) => self.old_news = true,
             _ => {}
@@ -226,11 +228,6 @@ impl Topic {
         self.pulse.heat(now, rules.platform * further + rules.engagement * engaged + rules.rank * rank, rules)
     }
 
-    /// Fewer than three sources and none official.
-    pub fn is_unverified(&self) -> bool {
-        self.pulse.sources() < 3 && !self.official
-    }
-
     /// Earliest time of a credible mention, else of any.
     pub fn first(&self) -> Instant {
         self.facts.first.or_else(|| self.members.first().map(|member| member.0)).unwrap_or(self.last)
@@ -253,9 +250,15 @@ impl Topic {
         !own.is_empty() && !other.is_empty() && !other.iter().any(|class| own.contains_key(&class.class))
     }
 
-    /// How dear a topic is when room runs short: raised ones stay longest, then those that matter.
-    pub(crate) fn rank(&self) -> u8 {
-        u8::from(self.raised.is_some()) * 2 + u8::from(self.matters)
+    /// Until when a topic is dear: when room runs short, the one that was dear the shortest goes first.
+    pub(crate) fn dear_until(&self) -> Instant {
+        self.last
+            + match (self.raised.is_some(), self.matters, self.messages) {
+                (_, _, true) => Span::days(400),
+                (true, _, _) => Span::days(90),
+                (_, true, _) => Span::days(7),
+                _ => Span::days(0),
+            }
     }
 
     /// Takes another topic in. The oldest id stays.

@@ -185,7 +185,8 @@ impl Accounts {
 
     /// At the very first start a token and an operator; `None` ever after, in whichever process.
     pub fn bootstrap(&self, now: Instant) -> Result<Option<Bootstrap>, AccountError> {
-        let known = self.file().query_row("SELECT 1 FROM facts WHERE name='bootstrapped'", [], |_| Ok(())).optional()?;
+        let known =
+            self.file().query_row("SELECT 1 FROM facts WHERE name='bootstrapped'", [], |_| Ok(())).optional()?;
         if known.is_some() {
             return Ok(None);
         }
@@ -193,7 +194,8 @@ impl Accounts {
         let (salt, hash) = hashed(&made.password)?;
         let mut file = self.file();
         let step = file.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let first = step.execute("INSERT OR IGNORE INTO facts VALUES ('bootstrapped', ?1)", params![now.to_string()])?;
+        let first =
+            step.execute("INSERT OR IGNORE INTO facts VALUES ('bootstrapped', ?1)", params![now.to_string()])?;
         if first == 0 {
             return Ok(None);
         }

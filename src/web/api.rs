@@ -37,9 +37,7 @@ pub(super) const PURPOSE_CHARS: usize = 200;
 const QUERY_CHARS: usize = 1_000;
 
 /// `POST /api/v1/mentions`.
-pub(super) async fn mentions(
-    State(door): State<Door>, headers: HeaderMap, body: Body,
-) -> Result<Response, Problem> {
+pub(super) async fn mentions(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     if !door.options.open_intake || headers.contains_key(header::AUTHORIZATION) {
         caller(&door, &headers, Action::Intake)?;
     }
@@ -105,7 +103,9 @@ pub(super) fn parameters(raw: Option<String>) -> Result<BTreeMap<String, String>
 
 /// `GET /api/v1/search`.
 pub(super) async fn search(
-    State(door): State<Door>, headers: HeaderMap, RawQuery(raw): RawQuery,
+    State(door): State<Door>,
+    headers: HeaderMap,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let who = caller(&door, &headers, Action::Search)?;
     let mut given = parameters(raw)?;
@@ -151,7 +151,9 @@ pub(super) fn query_problem(error: QueryError) -> Problem {
 
 /// `GET /api/v1/incidents`.
 pub(super) async fn incidents(
-    State(door): State<Door>, headers: HeaderMap, RawQuery(raw): RawQuery,
+    State(door): State<Door>,
+    headers: HeaderMap,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     caller(&door, &headers, Action::Read)?;
     let given = parameters(raw)?;
@@ -202,7 +204,9 @@ async fn whole(door: &Door, incident: &IncidentView) -> Result<Response, Problem
 
 /// `GET /api/v1/incidents/{id}`.
 pub(super) async fn incident(
-    State(door): State<Door>, headers: HeaderMap, Path(id): Path<String>,
+    State(door): State<Door>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let who = caller(&door, &headers, Action::Read)?;
     let view = door.house.view();
@@ -220,7 +224,12 @@ struct Wish {
 
 /// The command a verb of the address stands for; `None` for an unknown one.
 pub(super) fn command(
-    verb: &str, incident: String, by: String, via: &str, reason: String, occurred: Option<Instant>,
+    verb: &str,
+    incident: String,
+    by: String,
+    via: &str,
+    reason: String,
+    occurred: Option<Instant>,
 ) -> Option<Command> {
     match verb {
         "acknowledge" => Some(Command::Acknowledge { incident, by, via: via.to_owned() }),
@@ -242,7 +251,10 @@ pub(super) fn refused(refused: CommandRefused) -> Problem {
 
 /// `POST /api/v1/incidents/{id}/{acknowledge|confirm|dismiss}`.
 pub(super) async fn act(
-    State(door): State<Door>, headers: HeaderMap, Path((id, verb)): Path<(String, String)>, body: Bytes,
+    State(door): State<Door>,
+    headers: HeaderMap,
+    Path((id, verb)): Path<(String, String)>,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let who = caller(&door, &headers, Action::Act)?;
     let wish: Wish = if body.iter().all(u8::is_ascii_whitespace) {
@@ -262,7 +274,8 @@ pub(super) async fn act(
 
 /// `GET /api/v1/events`: `event: change` with a number each time the view changed. Ends when the house closes its side.
 pub(super) async fn events(
-    State(door): State<Door>, headers: HeaderMap,
+    State(door): State<Door>,
+    headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     caller(&door, &headers, Action::Read)?;
     let stream = WatchStream::new(door.house.changes())

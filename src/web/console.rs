@@ -2,9 +2,10 @@
 
 use super::accounts::{AccountError, Action, Who};
 use super::api::{check_purpose, command, find, parameters, query_problem};
+use super::dossier::IncidentPage;
 use super::gate::{COOKIE, cookie, csrf_fits, from_elsewhere, visitor};
 use super::link::{Link, LinkRefused};
-use super::pages::{AckPage, BoardPage, DangerPage, IncidentPage, LoginPage, SayPage, SearchPage, Top};
+use super::pages::{AckPage, BoardPage, DangerPage, LoginPage, SayPage, SearchPage, Top};
 use super::router::Door;
 use super::{CommandRefused, words};
 use crate::duty::Command;
@@ -63,7 +64,7 @@ fn person(door: &Door, headers: &HeaderMap, action: Action) -> Result<Who, Inste
         Ok(Some(_)) => {
             let text = "你的账号不能看这一页，要看请找运维。";
             Err(say(StatusCode::FORBIDDEN, "没有权限。", text, "/login", "换个账号").into())
-        },
+        }
         Ok(None) => Err(Redirect::to("/login").into_response().into()),
         Err(_) => Err(unavailable().into()),
     }
@@ -85,7 +86,10 @@ pub(super) async fn board(State(door): State<Door>, headers: HeaderMap) -> Resul
 
 /// `GET /incidents/{id}`.
 pub(super) async fn incident(
-    State(door): State<Door>, headers: HeaderMap, Path(id): Path<String>, RawQuery(raw): RawQuery,
+    State(door): State<Door>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, Instead> {
     let who = person(&door, &headers, Action::Read)?;
     let (view, now) = (door.house.view(), door.house.now());
@@ -132,7 +136,10 @@ fn occurred(text: &str) -> Result<Option<Instant>, ()> {
 
 /// `POST /incidents/{id}/{action}`.
 pub(super) async fn act(
-    State(door): State<Door>, headers: HeaderMap, Path((id, verb)): Path<(String, String)>, Form(wish): Form<Wish>,
+    State(door): State<Door>,
+    headers: HeaderMap,
+    Path((id, verb)): Path<(String, String)>,
+    Form(wish): Form<Wish>,
 ) -> Result<Response, Instead> {
     let who = person(&door, &headers, Action::Act)?;
     let view = door.house.view();
@@ -140,10 +147,22 @@ pub(super) async fn act(
     let Some(found) = find(&view, &id, true) else { return Ok(no_incident()) };
     let back = format!("/incidents/{}", found.id);
     if from_elsewhere(&headers) || !csrf_fits(&who, &wish.csrf) {
-        return Ok(say(StatusCode::FORBIDDEN, "没有生效。", "这张表单过期了，或不是从本站打开的。回到事件再按一次。", &back, "回事件"));
+        return Ok(say(
+            StatusCode::FORBIDDEN,
+            "没有生效。",
+            "这张表单过期了，或不是从本站打开的。回到事件再按一次。",
+            &back,
+            "回事件",
+        ));
     }
     let Ok(occurred) = occurred(wish.occurred.trim()) else {
-        return Ok(say(StatusCode::BAD_REQUEST, "没有生效。", "事发时间读不懂，请写成 2026-10-01T01:58。", &back, "回事件"));
+        return Ok(say(
+            StatusCode::BAD_REQUEST,
+            "没有生效。",
+            "事发时间读不懂，请写成 2026-10-01T01:58。",
+            &back,
+            "回事件",
+        ));
     };
     let reason = wish.reason.trim().to_owned();
     let Some(wanted) = command(&verb, id, who.name, "console", reason, occurred) else { return Ok(no_incident()) };
@@ -177,7 +196,9 @@ fn refusal(what: &str, refused: CommandRefused, back: &str) -> Response {
 
 /// `GET /search`.
 pub(super) async fn search(
-    State(door): State<Door>, headers: HeaderMap, RawQuery(raw): RawQuery,
+    State(door): State<Door>,
+    headers: HeaderMap,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, Instead> {
     let who = person(&door, &headers, Action::Search)?;
     let (view, now) = (door.house.view(), door.house.now());
@@ -242,7 +263,10 @@ pub(super) async fn login(State(door): State<Door>, headers: HeaderMap, Form(giv
         }
         Ok(Err(AccountError::Paused(until))) => {
             let until = until.hour_minute();
-            refused(StatusCode::TOO_MANY_REQUESTS, format!("没有登录。连错 5 次，停到 {until}。告警消息里的链接照常能用。"))
+            refused(
+                StatusCode::TOO_MANY_REQUESTS,
+                format!("没有登录。连错 5 次，停到 {until}。告警消息里的链接照常能用。"),
+            )
         }
         Ok(Err(_)) | Err(_) => unavailable(),
     }
@@ -307,7 +331,15 @@ pub(super) async fn ack(State(door): State<Door>, headers: HeaderMap, Path(token
     };
     match door.accounts.use_link(&link.notice, now) {
         Ok(true) => {}
-        Ok(false) => return say(StatusCode::CONFLICT, "这个链接用过了。", "只能用一次。要做别的，请登录值班台。", "/login", "去登录"),
+        Ok(false) => {
+            return say(
+                StatusCode::CONFLICT,
+                "这个链接用过了。",
+                "只能用一次。要做别的，请登录值班台。",
+                "/login",
+                "去登录",
+            );
+        }
         Err(_) => return unavailable(),
     }
     let wanted = Command::Acknowledge { incident: link.incident.clone(), by: link.officer, via: "link".to_owned() };

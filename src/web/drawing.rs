@@ -52,28 +52,32 @@ pub(super) fn ruler(incident: &IncidentView, clock: &ClockView, now: Instant) ->
     .collect();
     known.sort_by_key(|(at, _)| *at);
     let now_x = place(now);
-    let now_anchor = if now_x > 90.0 { "e" } else if now_x < 10.0 { "" } else { "m" };
+    let now_anchor = if now_x > 90.0 {
+        "e"
+    } else if now_x < 10.0 {
+        ""
+    } else {
+        "m"
+    };
     // A label holds its row from its point on; start and end hold the upper row, the present the lower one.
     let mut held = [vec![(now_x - LABEL, now_x + LABEL)], vec![(0.0, LABEL), (100.0 - LABEL, 100.0)]];
     let mut marks: Vec<Mark> = Vec::new();
     for (at, word) in &known {
         let x = place(*at);
-        let free = |row: &Vec<(f64, f64)>| x + LABEL <= 100.0 && row.iter().all(|(from, to)| x + LABEL <= *from || x >= *to);
+        let free =
+            |row: &Vec<(f64, f64)>| x + LABEL <= 100.0 && row.iter().all(|(from, to)| x + LABEL <= *from || x >= *to);
         let row = held.iter().position(free);
         if let Some(row) = row {
             held[row].push((x, x + LABEL));
         }
-        marks.push(Mark {
-            x: percent(x),
-            y: row.map(|row| ROWS[row]),
-            text: format!("{} {word}", at.hour_minute()),
-        });
+        marks.push(Mark { x: percent(x), y: row.map(|row| ROWS[row]), text: format!("{} {word}", at.hour_minute()) });
     }
     let start = format!("{} 起算", when(clock.start, now));
     let due = format!("{} 到期", when(clock.due, now));
     let present = format!("现在 {}", now.hour_minute());
     let told: Vec<&str> = marks.iter().map(|mark| mark.text.as_str()).collect();
-    let words = format!("时限尺：{start}，{}{}{present}，{due}", told.join("，"), if told.is_empty() { "" } else { "，" });
+    let words =
+        format!("时限尺：{start}，{}{}{present}，{due}", told.join("，"), if told.is_empty() { "" } else { "，" });
     Ruler { marks, start, due, now: present, now_x: percent(now_x), now_anchor, words }
 }
 

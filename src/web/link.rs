@@ -52,7 +52,8 @@ impl Link {
 
     fn body(&self) -> Vec<u8> {
         // A unit separator cannot stand in names; lengths would do the same less readably.
-        format!("{}\u{1f}{}\u{1f}{}\u{1f}{}", self.notice, self.incident, self.officer, self.expires.millis()).into_bytes()
+        format!("{}\u{1f}{}\u{1f}{}\u{1f}{}", self.notice, self.incident, self.officer, self.expires.millis())
+            .into_bytes()
     }
 
     fn read(token: &str, key: &[u8; 32]) -> Option<Link> {

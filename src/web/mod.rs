@@ -6,6 +6,7 @@ pub mod problem;
 pub mod router;
 mod api;
 mod console;
+mod dossier;
 mod drawing;
 mod gate;
 mod pages;
@@ -17,8 +18,8 @@ pub use accounts::{AccountError, Accounts, Action, Bootstrap, Role, Who};
 pub use link::Link;
 pub use router::{WebOptions, router};
 
-use crate::duty::view::IncidentView;
 use crate::duty::Command;
+use crate::duty::view::IncidentView;
 use crate::intake::Answer;
 use crate::ledger::Evidence;
 use crate::time::Instant;
@@ -102,7 +103,12 @@ pub trait House: Send + Sync {
     /// A body of mentions at the door; `json` = one object, else JSON lines.
     fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer>;
     /// Search; audited.
-    fn search<'a>(&'a self, by: &'a str, purpose: &'a str, query: crate::index::Query) -> Answering<'a, Result<crate::index::Page, crate::index::QueryError>>;
+    fn search<'a>(
+        &'a self,
+        by: &'a str,
+        purpose: &'a str,
+        query: crate::index::Query,
+    ) -> Answering<'a, Result<crate::index::Page, crate::index::QueryError>>;
     /// Whether everything is ready; else what is not.
     fn ready(&self) -> Result<(), String>;
     /// Prometheus text.

@@ -122,9 +122,11 @@ async fn finish(request: Request, next: Next) -> Response {
         Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "the request took too long").into_response(),
     };
     let status = answer.status();
-    let told = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
-        kind.starts_with("application/problem+json") || kind.starts_with("text/html")
-    });
+    let told = answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/problem+json") || kind.starts_with("text/html"));
     if (status.is_client_error() || status.is_server_error()) && !told {
         // The frame's own refusals (wrong method, malformed path) come without a body that programs can read.
         let allow = answer.headers().get(header::ALLOW).cloned();

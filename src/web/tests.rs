@@ -27,7 +27,11 @@ fn made_up(id: &str, title: &str) -> IncidentView {
         unverified: true,
         restricted: false,
         reason: title.into(),
-        times: Times { first_mention: Some(NOW - Span::minutes(94)), detected: Some(NOW - Span::minutes(88)), ..Times::default() },
+        times: Times {
+            first_mention: Some(NOW - Span::minutes(94)),
+            detected: Some(NOW - Span::minutes(88)),
+            ..Times::default()
+        },
         clocks: vec![ClockView {
             kind: "first_notice".into(),
             owner: "U08".into(),
@@ -38,7 +42,15 @@ fn made_up(id: &str, title: &str) -> IncidentView {
             overdue_at_birth_s: 0,
         }],
         heat: Heat::default(),
-        causes: vec![Cause { part: "level".into(), rule: "seep".into(), words: "冒水".into(), start: 0, end: 6, weight: 0.3, within: None }],
+        causes: vec![Cause {
+            part: "level".into(),
+            rule: "seep".into(),
+            words: "冒水".into(),
+            start: 0,
+            end: 6,
+            weight: 0.3,
+            within: None,
+        }],
         claims: Vec::new(),
         carried: vec!["weibo:1".into()],
         sources: 3,
@@ -48,7 +60,14 @@ fn made_up(id: &str, title: &str) -> IncidentView {
         responsible: Vec::new(),
         related: Vec::new(),
         notices: Vec::new(),
-        history: vec![HistoryLine { seq: 7, at: NOW, actor: "machine".into(), event: "incident_raised".into(), words: title.into(), hash: "91ee0000000c".into() }],
+        history: vec![HistoryLine {
+            seq: 7,
+            at: NOW,
+            actor: "machine".into(),
+            event: "incident_raised".into(),
+            words: title.into(),
+            hash: "91ee0000000c".into(),
+        }],
     }
 }
 
@@ -72,17 +91,27 @@ impl House for MadeUp {
     }
     fn topic<'a>(&'a self, _: &'a str) -> Answering<'a, TopicView> {
         let mentions = (0..300).map(|n| format!("weibo:{n}")).collect();
-        Box::pin(async { TopicView { growth: vec![(NOW - Span::minutes(90), 1), (NOW, 3)], mentions, mentions_total: 300 } })
+        Box::pin(async {
+            TopicView { growth: vec![(NOW - Span::minutes(90), 1), (NOW, 3)], mentions, mentions_total: 300 }
+        })
     }
     fn evidence<'a>(&'a self, incident: &'a str) -> Answering<'a, Vec<Evidence>> {
         let body = serde_json::json!({"id": "weibo:1", "platform": "weibo", "text": format!("堤脚冒水 {HOSTILE}"),
             "created_at": NOW, "collected_at": NOW});
-        let one = Evidence { incident: incident.into(), mention: "weibo:1".into(), hash: "aa".repeat(32), body: body.to_string(), joined: "首条".into() };
+        let one = Evidence {
+            incident: incident.into(),
+            mention: "weibo:1".into(),
+            hash: "aa".repeat(32),
+            body: body.to_string(),
+            joined: "首条".into(),
+        };
         Box::pin(async { vec![one] })
     }
     fn command<'a>(&'a self, command: Command) -> Answering<'a, Result<IncidentView, CommandRefused>> {
         Box::pin(async move {
-            let (Command::Acknowledge { incident: id, by, .. } | Command::Confirm { incident: id, by, .. } | Command::Dismiss { incident: id, by, .. }) = command.clone();
+            let (Command::Acknowledge { incident: id, by, .. }
+            | Command::Confirm { incident: id, by, .. }
+            | Command::Dismiss { incident: id, by, .. }) = command.clone();
             let mut view = self.view.lock().unwrap();
             let mut fresh = View::clone(&view);
             let found = fresh.incidents.iter_mut().chain(&mut fresh.restricted).find(|one| one.id == id);
@@ -107,9 +136,20 @@ impl House for MadeUp {
     }
     fn search<'a>(&'a self, by: &'a str, purpose: &'a str, query: Query) -> Answering<'a, Result<Page, QueryError>> {
         self.searches.lock().unwrap().push((by.into(), purpose.into()));
-        let hit = Hit { id: "weibo:1".into(), created_at: NOW, platform: "weibo".into(), kind: "post".into(),
-            text: format!("冒水{HOSTILE}"), highlights: vec![(0, 6)], level: "L4".into(), classes: vec![], district: None,
-            township: None, topic: None, score: 0.0 };
+        let hit = Hit {
+            id: "weibo:1".into(),
+            created_at: NOW,
+            platform: "weibo".into(),
+            kind: "post".into(),
+            text: format!("冒水{HOSTILE}"),
+            highlights: vec![(0, 6)],
+            level: "L4".into(),
+            classes: vec![],
+            district: None,
+            township: None,
+            topic: None,
+            score: 0.0,
+        };
         let page = Page { hits: vec![hit; query.limit.clamp(1, 3)], total: query.limit as u64, next: None, took_us: 5 };
         Box::pin(async move { if query.q == "(" { Err(QueryError::Syntax("at 1".into())) } else { Ok(page) } })
     }
@@ -257,8 +297,12 @@ async fn refusals_are_problems() {
     problem(get("/api/v1/search?purpose=test").await, 400).await;
     problem(get("/api/v1/search?q=(&purpose=test").await, 400).await;
     problem(get("/api/v1/search?q=*&q=*&purpose=test").await, 400).await;
-    let said = [("/api/v1/incidents/I-1/explode", "", 404), ("/api/v1/incidents/I-1/dismiss", "{}", 400),
-        ("/api/v1/incidents/I-1/confirm", "{\"occurred\":\"gestern\"}", 400), ("/api/v1/incidents/I-404/acknowledge", "", 404)];
+    let said = [
+        ("/api/v1/incidents/I-1/explode", "", 404),
+        ("/api/v1/incidents/I-1/dismiss", "{}", 400),
+        ("/api/v1/incidents/I-1/confirm", "{\"occurred\":\"gestern\"}", 400),
+        ("/api/v1/incidents/I-404/acknowledge", "", 404),
+    ];
     for (path, body, status) in said {
         problem(bench.ask(Method::POST, path).bearer_auth(&desk).body(body).send().await.unwrap(), status).await;
     }
@@ -271,8 +315,13 @@ async fn mentions_get_the_answer_of_the_house() {
     let send = async |body: Vec<u8>| bench.ask(Method::POST, "/api/v1/mentions").body(body).send().await.unwrap();
     let taken: serde_json::Value = serde_json::from_str(&send(vec![b'x']).await.text().await.unwrap()).unwrap();
     assert_eq!(taken, serde_json::json!({"accepted": 2, "duplicates": 1, "refused": [], "refused_total": 0}));
-    let answers = [(Answer::TooLarge("t".into()), 413), (Answer::Undecodable("u".into()), 400), (Answer::UnknownCoding("c".into()), 415),
-        (Answer::Busy(7), 429), (Answer::Failed("f".into()), 503)];
+    let answers = [
+        (Answer::TooLarge("t".into()), 413),
+        (Answer::Undecodable("u".into()), 400),
+        (Answer::UnknownCoding("c".into()), 415),
+        (Answer::Busy(7), 429),
+        (Answer::Failed("f".into()), 503),
+    ];
     for (given, status) in answers {
         *bench.house.answer.lock().unwrap() = given;
         let answer = send(vec![b'x']).await;
@@ -379,7 +428,9 @@ async fn the_board_tells_time_people_and_few_sources() {
     let bench = Bench::open(false).await;
     let (cookie, _) = bench.login(Role::Officer).await;
     let (_, board) = bench.get("/", &cookie).await;
-    for words in ["1 起在办", "L4 危及生命", "紧迫 1", "无人接手", "来源 &#60;5", "<b>26</b> 分", "叫何清", "hero tight"] {
+    for words in
+        ["1 起在办", "L4 危及生命", "紧迫 1", "无人接手", "来源 &#60;5", "<b>26</b> 分", "叫何清", "hero tight"]
+    {
         assert!(board.contains(words), "{words} in {board}");
     }
     *bench.house.view.lock().unwrap() = Arc::new(View::default());
@@ -404,7 +455,10 @@ async fn a_person_in_danger_stands_in_no_list_and_shows_numbers_only() {
 #[tokio::test]
 async fn a_link_shows_on_get_and_acts_once_on_post() {
     let bench = Bench::open(false).await;
-    let link = Link { notice: "N-1".into(), incident: "I-1".into(), officer: "何清".into(), expires: NOW + Span::minutes(30) };
+    let link =
+        Link {
+            notice: "N-1".into(), incident: "I-1".into(), officer: "何清".into(), expires: NOW + Span::minutes(30)
+        };
     let path = format!("/ack/{}", link.token(&KEY));
     for _ in 0..2 {
         assert!(bench.get(&path, "").await.1.contains("我来接手"));

@@ -42,7 +42,8 @@ fn event(text: &str, class: Class, level: Level, verdict: Verdict, township: Opt
     };
     let place = Place { verdict, township: township.map(str::to_owned), ..Place::default() };
     let classes = vec![ClassWeight { class, weight: 0.9 }];
-    let assessment = Assessment { place, classes, level, what: What::Event, causes: vec![cause], ..Assessment::default() };
+    let assessment =
+        Assessment { place, classes, level, what: What::Event, causes: vec![cause], ..Assessment::default() };
     Reading { assessment, words: Vec::new(), bare: text.chars().filter(|c| c.is_alphanumeric()).collect() }
 }
 
@@ -165,13 +166,15 @@ fn two_events_at_one_place_stay_two_and_one_told_by_two_places_stays_one() {
     let fire = "扬子洲镇一家木材厂着火，浓烟滚滚，火势很大，已经烧到旁边的民房";
     let mut watch = Watch::new(Rules::default());
     let one = watch.take(&mention("1", 0, 1, BUBBLES), &bubbles()).topic;
-    let two = watch.take(&mention("2", 1, 2, fire), &event(fire, Class::Ad, Level::L3, Verdict::Yes, Some("扬子洲镇"))).topic;
+    let two =
+        watch.take(&mention("2", 1, 2, fire), &event(fire, Class::Ad, Level::L3, Verdict::Yes, Some("扬子洲镇"))).topic;
     assert_ne!(one, two);
     let retold = format!("{BUBBLES}，东新乡这边也听说了");
     let told = watch.take(&mention("3", 2, 3, &retold), &event(&retold, Class::Nd, Level::L4, Verdict::Yes, None));
     assert_eq!(told.topic, one);
     let moved = BUBBLES.replace("扬子洲镇联圩", "蒋巷镇北联圩");
-    let other = watch.take(&mention("4", 3, 4, &moved), &event(&moved, Class::Nd, Level::L4, Verdict::Yes, Some("蒋巷镇")));
+    let other =
+        watch.take(&mention("4", 3, 4, &moved), &event(&moved, Class::Nd, Level::L4, Verdict::Yes, Some("蒋巷镇")));
     assert!(!matches!(other.joined, Joined::Near(_)), "another township is no near copy: {:?}", other.joined);
 }
 
@@ -215,7 +218,8 @@ fn an_unknown_burst_here_is_told_and_one_nowhere_is_not() {
         let mut watch = Watch::new(Rules::default());
         let mut reading = noise(text, None);
         reading.assessment.place.verdict = verdict;
-        let taken = (0..12).flat_map(|n| watch.take(&mention(&n.to_string(), n / 4, n as u64, text), &reading).findings);
+        let taken =
+            (0..12).flat_map(|n| watch.take(&mention(&n.to_string(), n / 4, n as u64, text), &reading).findings);
         taken.collect::<Vec<_>>()
     };
     let here = findings(Verdict::Yes);

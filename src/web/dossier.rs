@@ -1,0 +1,275 @@
+//! The page of one incident: why, how sure, what it rests on, its clocks, notices and history.
+
+use super::accounts::{Action, Who};
+use super::drawing::{Growth, Ruler, growth, ruler};
+use super::pages::{Row, Top, first_clock, row};
+use super::words;
+use super::{TopicView, View};
+use crate::duty::view::{ClockState, ClockView, IncidentState, IncidentView};
+use crate::ledger::Evidence;
+use crate::mention::Mention;
+use crate::time::Instant;
+use askama::Template;
+
+/// A piece of a text, marked or not.
+pub(super) struct Piece {
+    pub text: String,
+    pub hit: bool,
+}
+
+/// Cuts a text at byte ranges; ranges that fit no characters are left out.
+pub(super) fn pieces(text: &str, ranges: &[(usize, usize)]) -> Vec<Piece> {
+    let mut sorted: Vec<(usize, usize)> =
+        ranges.iter().copied().filter(|(from, to)| from < to && text.get(*from..*to).is_some()).collect();
+    sorted.sort_unstable();
+    let (mut out, mut done) = (Vec::new(), 0);
+    for (from, to) in sorted {
+        if from < done {
+            continue;
+        }
+        if from > done {
+            out.push(Piece { text: text[done..from].to_owned(), hit: false });
+        }
+        out.push(Piece { text: text[from..to].to_owned(), hit: true });
+        done = to;
+    }
+    if done < text.len() {
+        out.push(Piece { text: text[done..].to_owned(), hit: false });
+    }
+    out
+}
+
+/// One text an incident rests on.
+pub(super) struct Proofed {
+    pub at: String,
+    pub at_iso: String,
+    pub platform: String,
+    pub kind: String,
+    pub pieces: Vec<Piece>,
+    pub joined: String,
+    pub hash: String,
+}
+
+/// Evidence shown on the page.
+const EVIDENCE: usize = 20;
+
+fn evidence(view: &View, incident: &IncidentView, all: &[Evidence], now: Instant) -> Vec<Proofed> {
+    let read = |one: &Evidence| {
+        let mention: Mention = serde_json::from_str(&one.body).ok()?;
+        let mut ranges = Vec::new();
+        for cause in incident.causes.iter().filter(|cause| !cause.words.is_empty()) {
+            ranges.extend(mention.text.match_indices(&cause.words).map(|(at, words)| (at, at + words.len())));
+        }
+        let kind = serde_json::to_value(mention.kind).ok()?;
+        Some(Proofed {
+            at: words::when(mention.created_at, now),
+            at_iso: mention.created_at.rfc3339_shanghai(),
+            platform: words::name(view, &mention.platform).to_owned(),
+            kind: words::mention_kind(kind.as_str().unwrap_or_default()).to_owned(),
+            pieces: pieces(&mention.text, &ranges),
+            joined: one.joined.clone(),
+            hash: short(&one.hash),
+        })
+    };
+    all.iter().filter_map(read).take(EVIDENCE).collect()
+}
+
+fn short(hash: &str) -> String {
+    let head: String = hash.chars().take(8).collect();
+    let tail: Vec<char> = hash.chars().rev().take(4).collect();
+    format!("{head}…{}", tail.into_iter().rev().collect::<String>())
+}
+
+/// A row of the table of clocks.
+pub(super) struct ClockRow {
+    pub kind: String,
+    pub owner: String,
+    pub start: String,
+    pub basis: String,
+    pub due: String,
+    pub class: &'static str,
+    pub word: String,
+}
+
+fn clock_row(view: &View, clock: &ClockView, now: Instant) -> ClockRow {
+    let left = clock.due - now;
+    let (class, word) = words::clock_state(clock.state, left);
+    let word = match clock.state {
+        ClockState::Running if left.0 > 0 => format!("{word} {}", words::length_words(left)),
+        ClockState::Running | ClockState::Overdue => format!("{word} {}", words::length_words(left)),
+        _ => word.to_owned(),
+    };
+    let late = if clock.overdue_at_birth_s > 0 {
+        format!("；发现时已超时 {}", words::length_words(crate::time::Span::seconds(clock.overdue_at_birth_s)))
+    } else {
+        String::new()
+    };
+    ClockRow {
+        kind: words::clock(&clock.kind).to_owned(),
+        owner: words::name(view, &clock.owner).to_owned(),
+        start: words::when(clock.start, now),
+        basis: format!("{}{late}", clock.basis),
+        due: words::when(clock.due, now),
+        class,
+        word,
+    }
+}
+
+/// Bar of a part of the heat.
+pub(super) struct Part {
+    pub name: &'static str,
+    pub score: String,
+    pub width: String,
+}
+
+/// A line of a log.
+pub(super) struct Line {
+    pub at: String,
+    pub at_iso: String,
+    pub words: String,
+    pub small: String,
+    pub hash: String,
+}
+
+/// The page of one incident.
+#[derive(Template)]
+#[template(path = "incident.html")]
+pub(super) struct IncidentPage {
+    pub top: Top,
+    pub row: Row,
+    pub done: Option<&'static str>,
+    pub sources: u32,
+    pub mentions_total: u64,
+    pub classes: String,
+    pub claims: Vec<String>,
+    pub occurred: Option<String>,
+    pub first: String,
+    pub detected: String,
+    pub until: Option<String>,
+    pub responsible: String,
+    pub related: Vec<String>,
+    pub ruler: Option<Ruler>,
+    pub heat: String,
+    pub parts: Vec<Part>,
+    pub causes: Vec<(String, String, String, String)>,
+    pub anchors: Vec<(String, String)>,
+    pub growth: Option<Growth>,
+    pub evidence: Vec<Proofed>,
+    pub clocks: Vec<ClockRow>,
+    pub notices: Vec<Line>,
+    pub history: Vec<Line>,
+    pub can_decide: bool,
+}
+
+impl IncidentPage {
+    pub fn new(
+        view: &View,
+        incident: &IncidentView,
+        topic: &TopicView,
+        texts: &[Evidence],
+        who: &Who,
+        now: Instant,
+        done: Option<&'static str>,
+    ) -> IncidentPage {
+        let told = |at: Option<Instant>| at.map_or("未知".to_owned(), |at| words::when(at, now));
+        let heat = incident.heat;
+        let whole = [heat.parts.burst, heat.parts.growth, heat.parts.width].into_iter().fold(1e-9, f64::max);
+        let part = |name, score: f64| Part {
+            name,
+            score: format!("{score:+.1}"),
+            width: format!("{:.0}%", (score.max(0.0) / whole * 100.0).min(100.0)),
+        };
+        let may_act = who.role.may(Action::Act);
+        IncidentPage {
+            top: Top::new(who, now, "incident"),
+            row: row(view, incident, now, may_act),
+            done,
+            sources: incident.sources,
+            mentions_total: topic.mentions_total,
+            classes: incident.classes.iter().map(|class| words::class(*class)).collect::<Vec<_>>().join("、"),
+            claims: incident.claims.iter().map(|claim| claim.words.clone()).collect(),
+            occurred: incident.times.occurred.map(|at| words::when(at, now)),
+            first: told(incident.times.first_mention),
+            detected: told(incident.times.detected),
+            until: incident.acknowledged_until.map(|at| words::when(at, now)),
+            responsible: incident.responsible.iter().map(|unit| words::name(view, unit)).collect::<Vec<_>>().join("、"),
+            related: incident.related.clone(),
+            ruler: first_clock(incident).or(incident.clocks.first()).map(|clock| ruler(incident, clock, now)),
+            heat: format!("{:.1}", heat.total),
+            parts: vec![
+                part("突增", heat.parts.burst),
+                part("增长", heat.parts.growth),
+                part("宽度", heat.parts.width),
+            ],
+            causes: causes(incident),
+            anchors: incident.place.anchors.iter().map(|a| (a.text.clone(), format!("{:+.1}", a.score))).collect(),
+            growth: growth(&topic.growth, incident.times.alerted.or(incident.times.detected), now),
+            evidence: evidence(view, incident, texts, now),
+            clocks: incident.clocks.iter().map(|clock| clock_row(view, clock, now)).collect(),
+            notices: notices(view, incident, now),
+            history: history(view, incident, now),
+            can_decide: may_act && matches!(incident.state, IncidentState::Raised | IncidentState::Acknowledged),
+        }
+    }
+}
+
+fn causes(incident: &IncidentView) -> Vec<(String, String, String, String)> {
+    let words = |cause: &crate::assess::Cause| {
+        let part = words::cause_part(&cause.part).to_owned();
+        (cause.words.clone(), part, cause.rule.clone(), format!("{:.2}", cause.weight))
+    };
+    incident.causes.iter().map(words).collect()
+}
+
+fn notices(view: &View, incident: &IncidentView, now: Instant) -> Vec<Line> {
+    let line = |notice: &crate::duty::view::NoticeView| {
+        let whom = if notice.officer.is_empty() { "群或中心" } else { words::name(view, &notice.officer) };
+        let attempts = if notice.attempts > 1 { format!("，第 {} 次", notice.attempts) } else { String::new() };
+        let detail = if notice.detail.is_empty() { String::new() } else { format!("·{}", notice.detail) };
+        Line {
+            at: words::when(notice.at, now),
+            at_iso: notice.at.rfc3339_shanghai(),
+            words: format!("{whom}·{}", words::name(view, &notice.channel)),
+            small: format!(
+                "{}·{}{attempts}{detail}",
+                words::notice_reason(&notice.reason),
+                words::notice_state(&notice.state)
+            ),
+            hash: notice.key.clone(),
+        }
+    };
+    incident.notices.iter().map(line).collect()
+}
+
+fn history(view: &View, incident: &IncidentView, now: Instant) -> Vec<Line> {
+    let line = |line: &crate::duty::view::HistoryLine| Line {
+        at: words::when(line.at, now),
+        at_iso: line.at.rfc3339_shanghai(),
+        words: line.words.clone(),
+        small: format!(
+            "#{}·{}",
+            line.seq,
+            if line.actor == "machine" { "机器" } else { words::name(view, &line.actor) }
+        ),
+        hash: short(&line.hash),
+    };
+    incident.history.iter().rev().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cut_at_characters_only() {
+        let shown = |ranges: &[(usize, usize)]| {
+            pieces("堤脚在冒水", ranges)
+                .iter()
+                .map(|piece| if piece.hit { format!("[{}]", piece.text) } else { piece.text.clone() })
+                .collect::<String>()
+        };
+        assert_eq!(shown(&[(9, 15), (0, 6)]), "[堤脚]在[冒水]");
+        assert_eq!(shown(&[(1, 6), (0, 600), (6, 3)]), "堤脚在冒水", "ranges that fit nothing mark nothing");
+        assert_eq!(shown(&[(0, 6), (3, 9)]), "[堤脚]在冒水", "of two that overlap the first counts");
+    }
+}

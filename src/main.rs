@@ -12,7 +12,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Watches what people say in public about a city, finds the events that need an answer, and makes sure the answer is
 /// given in time. It looks at events and services, never at speakers.
 #[derive(Parser)]
-#[command(name = "yuqing", version, after_help = "Examples:\n  yuqing demo                                   a written day in Nanchang, then the console\n  yuqing run                                    the same system on the real clock\n  yuqing assess --text notes.txt                what each line says, and why\n  yuqing search 'time:24h level:L4'             a Chinese-aware query language\n  yuqing backtest history.jsonl.zst             what would have been raised\n\nExit codes: 0 done, 1 done and faults were found, 2 wrong usage, 3 could not.")]
+#[command(
+    name = "yuqing",
+    version,
+    after_help = "Examples:\n  yuqing demo                                   a written day in Nanchang, then the console\n  yuqing run                                    the same system on the real clock\n  yuqing assess --text notes.txt                what each line says, and why\n  yuqing search 'time:24h level:L4'             a Chinese-aware query language\n  yuqing backtest history.jsonl.zst             what would have been raised\n\nExit codes: 0 done, 1 done and faults were found, 2 wrong usage, 3 could not."
+)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -75,7 +79,11 @@ enum Role {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("YUQING_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new(if matches!(cli.role, Role::Run { .. }) { "info,tantivy=warn" } else { "warn,tantivy=error" })
+        tracing_subscriber::EnvFilter::new(if matches!(cli.role, Role::Run { .. }) {
+            "info,tantivy=warn"
+        } else {
+            "warn,tantivy=error"
+        })
     });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match hand_over(cli) {

@@ -1,7 +1,9 @@
 //! Every metric of the program in one list: name, type, labels, unit, help. Labels come from a closed list; no text,
 //! id or key ever (public-trust rule 18). Flows in: counts from the loops. Flows out: the Prometheus text format.
 
-use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// The only label names a metric may carry.
 pub const LABELS: &[&str] = &["class", "unit", "district", "platform", "state", "stage", "channel", "reason", "level"];
@@ -49,26 +51,51 @@ impl Metrics {
             topics: IntGauge::new("yuqing_topics", "topics in memory")?,
             lag: IntGauge::new("yuqing_stream_lag_records", "durable records that the desk has not read")?,
             index_lag: IntGauge::new("yuqing_index_lag_records", "read records that search does not show yet")?,
-            detection: histogram("yuqing_detection_seconds", "arrival of the deciding mention to the incident's first accepted notice", &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0])?,
-            step: histogram("yuqing_step_seconds", "one step of the desk", &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0])?,
-            time_left: IntGauge::new("yuqing_first_notice_left_seconds", "time left on the most urgent open first-notice clock; 7200 when none runs")?,
+            detection: histogram(
+                "yuqing_detection_seconds",
+                "arrival of the deciding mention to the incident's first accepted notice",
+                &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0],
+            )?,
+            step: histogram(
+                "yuqing_step_seconds",
+                "one step of the desk",
+                &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0],
+            )?,
+            time_left: IntGauge::new(
+                "yuqing_first_notice_left_seconds",
+                "time left on the most urgent open first-notice clock; 7200 when none runs",
+            )?,
             registry,
         };
         let all: Vec<Box<dyn prometheus::core::Collector>> = vec![
-            Box::new(metrics.mentions.clone()), Box::new(metrics.dead_letters.clone()), Box::new(metrics.duplicates.clone()),
-            Box::new(metrics.incidents.clone()), Box::new(metrics.incident_states.clone()), Box::new(metrics.notices.clone()),
-            Box::new(metrics.topics.clone()), Box::new(metrics.lag.clone()), Box::new(metrics.index_lag.clone()),
-            Box::new(metrics.detection.clone()), Box::new(metrics.step.clone()), Box::new(metrics.time_left.clone()),
+            Box::new(metrics.mentions.clone()),
+            Box::new(metrics.dead_letters.clone()),
+            Box::new(metrics.duplicates.clone()),
+            Box::new(metrics.incidents.clone()),
+            Box::new(metrics.incident_states.clone()),
+            Box::new(metrics.notices.clone()),
+            Box::new(metrics.topics.clone()),
+            Box::new(metrics.lag.clone()),
+            Box::new(metrics.index_lag.clone()),
+            Box::new(metrics.detection.clone()),
+            Box::new(metrics.step.clone()),
+            Box::new(metrics.time_left.clone()),
         ];
         for collector in all {
             for desc in collector.desc() {
-                debug_assert!(desc.variable_labels.iter().all(|label| LABELS.contains(&label.as_str())), "a label outside the list");
+                debug_assert!(
+                    desc.variable_labels.iter().all(|label| LABELS.contains(&label.as_str())),
+                    "a label outside the list"
+                );
             }
             metrics.registry.register(collector)?;
         }
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let build = IntGauge::with_opts(Opts::new("yuqing_build_info", "1; the version is the program's").const_label("stage", env!("CARGO_PKG_VERSION")))?;
+        let build = IntGauge::with_opts(
+            Opts::new("yuqing_build_info", "1; the version is the program's")
+                .const_label("stage", env!("CARGO_PKG_VERSION")),
+        )?;
         build.set(1);
         metrics.registry.register(Box::new(build))?;
         metrics.time_left.set(7_200);

@@ -17,12 +17,24 @@ async fn every_kind_of_bad_line_is_told_and_the_rest_is_taken() {
         ("not_an_object", b"[1]".to_vec()),
         ("missing_id", json!({"platform": "weibo", "text": "x", "created_at": at(0)}).to_string().into()),
         ("missing_platform", json!({"id": "a:1", "text": "x", "created_at": at(0)}).to_string().into()),
-        ("unknown_platform", json!({"id": "a:2", "platform": "nowhere", "text": "x", "created_at": at(0)}).to_string().into()),
+        (
+            "unknown_platform",
+            json!({"id": "a:2", "platform": "nowhere", "text": "x", "created_at": at(0)}).to_string().into(),
+        ),
         ("missing_text", json!({"id": "a:3", "platform": "weibo", "created_at": at(0)}).to_string().into()),
-        ("text_too_long", json!({"id": "a:4", "platform": "weibo", "text": long, "created_at": at(0)}).to_string().into()),
+        (
+            "text_too_long",
+            json!({"id": "a:4", "platform": "weibo", "text": long, "created_at": at(0)}).to_string().into(),
+        ),
         ("missing_created_at", json!({"id": "a:5", "platform": "weibo", "text": "x"}).to_string().into()),
-        ("bad_time", json!({"id": "a:6", "platform": "weibo", "text": "x", "created_at": "yesterday"}).to_string().into()),
-        ("future_time", json!({"id": "a:7", "platform": "weibo", "text": "x", "created_at": at(3_600)}).to_string().into()),
+        (
+            "bad_time",
+            json!({"id": "a:6", "platform": "weibo", "text": "x", "created_at": "yesterday"}).to_string().into(),
+        ),
+        (
+            "future_time",
+            json!({"id": "a:7", "platform": "weibo", "text": "x", "created_at": at(3_600)}).to_string().into(),
+        ),
         ("bad_type", json!({"id": "a:8", "platform": "weibo", "text": 5, "created_at": at(0)}).to_string().into()),
         ("invalid_utf8", b"{\"id\":\"a:9\",\"text\":\"\xff\xfe\"}".to_vec()),
         ("line_too_long", vec![b'x'; 10 << 20]),
@@ -44,8 +56,12 @@ async fn every_kind_of_bad_line_is_told_and_the_rest_is_taken() {
         assert_eq!(told["code"], *code, "{told}");
         assert_eq!(told["line"], number as u64 * 2 + 1, "{told}");
     }
-    let text = || async { client().get(house.url("/metrics")).send().await.expect("metrics").text().await.expect("text") };
-    wait("dead letters counted", || async { text().await.contains("yuqing_dead_letters_total{reason=\"future_time\"} 1") }).await;
+    let text =
+        || async { client().get(house.url("/metrics")).send().await.expect("metrics").text().await.expect("text") };
+    wait("dead letters counted", || async {
+        text().await.contains("yuqing_dead_letters_total{reason=\"future_time\"} 1")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +69,8 @@ async fn bodies_that_cannot_be_taken_are_refused_whole() {
     let data = folder();
     let house = Running::first(data.path(), &[]);
     let send = async |coding: Option<&str>, body: Vec<u8>| {
-        let mut request = client().post(house.url("/api/v1/mentions")).header("content-type", "application/x-ndjson").body(body);
+        let mut request =
+            client().post(house.url("/api/v1/mentions")).header("content-type", "application/x-ndjson").body(body);
         if let Some(coding) = coding {
             request = request.header("content-encoding", coding);
         }

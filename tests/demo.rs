@@ -4,7 +4,8 @@ use crate::house::yuqing;
 use serde_json::Value;
 
 fn play(extra: &[&str]) -> String {
-    let out = yuqing().args(["demo", "--exit", "--json", "--speed", "max"]).args(extra).output().expect("the demo runs");
+    let out =
+        yuqing().args(["demo", "--exit", "--json", "--speed", "max"]).args(extra).output().expect("the demo runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).expect("utf-8")
 }

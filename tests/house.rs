@@ -33,7 +33,13 @@ impl Running {
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
         let first = line(&mut out).expect("a first line");
         assert_eq!(first["type"], "listening", "{first}");
-        Running { child, _out: out, addr: first["addr"].as_str().expect("addr").to_owned(), token: None, password: None }
+        Running {
+            child,
+            _out: out,
+            addr: first["addr"].as_str().expect("addr").to_owned(),
+            token: None,
+            password: None,
+        }
     }
 
     /// Starts on an empty folder and reads what is said once.
@@ -67,12 +73,16 @@ impl Running {
 
     /// Waits until `/health/ready` answers 200.
     pub async fn ready(&self) {
-        wait("ready", || async { client().get(self.url("/health/ready")).send().await.is_ok_and(|answer| answer.status() == 200) }).await;
+        wait("ready", || async {
+            client().get(self.url("/health/ready")).send().await.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
     }
 
     /// Posts JSON lines.
     pub async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        let request = client().post(self.url("/api/v1/mentions")).header("content-type", "application/x-ndjson").body(body);
+        let request =
+            client().post(self.url("/api/v1/mentions")).header("content-type", "application/x-ndjson").body(body);
         let answer = request.send().await.expect("answered");
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap_or(Value::Null))
@@ -131,7 +141,8 @@ pub fn shared() -> Option<PathBuf> {
 pub fn mention(id: &str, text: &str, author: &str, seconds: i64) -> String {
     let at = now() - seconds;
     let at = yuqing::time::Instant::from_millis(at * 1000).to_string();
-    serde_json::json!({"id": id, "platform": "weibo", "text": text, "created_at": at, "author": {"id": author}}).to_string()
+    serde_json::json!({"id": id, "platform": "weibo", "text": text, "created_at": at, "author": {"id": author}})
+        .to_string()
 }
 
 /// Seconds since the epoch.

@@ -29,12 +29,22 @@ async fn receiver() -> (String, Arc<Mutex<Vec<(String, String)>>>) {
                     bytes.extend_from_slice(&part[..read]);
                     let text = String::from_utf8_lossy(&bytes).into_owned();
                     if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                        let header = |name: &str| head.lines().find_map(|line| line.to_ascii_lowercase().starts_with(name).then(|| line[name.len()..].trim().to_owned()));
+                        let header = |name: &str| {
+                            head.lines().find_map(|line| {
+                                line.to_ascii_lowercase()
+                                    .starts_with(name)
+                                    .then(|| line[name.len()..].trim().to_owned())
+                            })
+                        };
                         let length: usize = header("content-length:").and_then(|text| text.parse().ok()).unwrap_or(0);
                         if body.len() >= length {
-                            ears.lock().expect("lock").push((header("webhook-id:").unwrap_or_default(), body.to_owned()));
+                            ears.lock()
+                                .expect("lock")
+                                .push((header("webhook-id:").unwrap_or_default(), body.to_owned()));
                             // The client may be dead by now.
-                            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+                            let _ = stream
+                                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                                .await;
                             return;
                         }
                     }
@@ -76,7 +86,17 @@ async fn incidents(house: &Running, token: &str) -> Vec<Value> {
 fn shape(incidents: &[Value]) -> Vec<String> {
     let mut shapes: Vec<String> = incidents
         .iter()
-        .map(|one| json!([one["id"], one["level"], one["classes"], one["place"]["district"], one["place"]["township"], one["carried"]]).to_string())
+        .map(|one| {
+            json!([
+                one["id"],
+                one["level"],
+                one["classes"],
+                one["place"]["district"],
+                one["place"]["township"],
+                one["carried"]
+            ])
+            .to_string()
+        })
         .collect();
     shapes.sort();
     shapes
@@ -87,7 +107,9 @@ async fn play(lines: &[Vec<String>], kills: usize) -> (Vec<Value>, Vec<(String, 
     let data = folder();
     let (url, heard) = receiver().await;
     let settings = data.path().join("settings.toml");
-    let channel = format!("[outlet]\nallow_networks = [\"127.0.0.0/8\"]\n[[channels]]\nname = \"hub\"\nkind = \"standard-webhook\"\nurl = \"{url}\"\nlevels = [\"L2\", \"L3\", \"L4\"]\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n");
+    let channel = format!(
+        "[outlet]\nallow_networks = [\"127.0.0.0/8\"]\n[[channels]]\nname = \"hub\"\nkind = \"standard-webhook\"\nurl = \"{url}\"\nlevels = [\"L2\", \"L3\", \"L4\"]\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
+    );
     std::fs::write(&settings, channel).expect("settings");
     let extra = ["--settings", settings.to_str().expect("utf-8")];
     let mut house = Running::first(&data.path().join("data"), &extra);
@@ -101,7 +123,11 @@ async fn play(lines: &[Vec<String>], kills: usize) -> (Vec<Value>, Vec<(String, 
         let killer = Duration::from_micros((done as u64 * 997) % 9_000);
         if kill && done % 2 == 0 {
             let client = crate::house::client();
-            let request = client.post(house.url("/api/v1/mentions")).header("content-type", "application/x-ndjson").body(body.clone()).send();
+            let request = client
+                .post(house.url("/api/v1/mentions"))
+                .header("content-type", "application/x-ndjson")
+                .body(body.clone())
+                .send();
             let sending = tokio::spawn(request);
             tokio::time::sleep(killer).await;
             house.kill();
@@ -121,7 +147,11 @@ async fn play(lines: &[Vec<String>], kills: usize) -> (Vec<Value>, Vec<(String, 
         let (status, answer) = house.post(body).await;
         assert_eq!(status, 200, "{answer}");
         assert_eq!(answer["accepted"].as_u64().expect("n") + answer["duplicates"].as_u64().expect("n"), BATCH as u64);
-        accepted.extend(batch.iter().map(|line| serde_json::from_str::<Value>(line).expect("json")["id"].as_str().expect("id").to_owned()));
+        accepted.extend(
+            batch
+                .iter()
+                .map(|line| serde_json::from_str::<Value>(line).expect("json")["id"].as_str().expect("id").to_owned()),
+        );
     }
     assert_eq!(done, kills);
     house.ready().await;
@@ -146,7 +176,14 @@ async fn play(lines: &[Vec<String>], kills: usize) -> (Vec<Value>, Vec<(String, 
     assert!(found.values().all(|&times| times == 1), "and found once");
     let open = incidents(&house, &token).await;
     wait("all incidents told", || async {
-        let told: BTreeSet<String> = heard.lock().expect("lock").iter().filter_map(|(_, body)| Some(serde_json::from_str::<Value>(body).ok()?["data"]["incident"].as_str()?.to_owned())).collect();
+        let told: BTreeSet<String> = heard
+            .lock()
+            .expect("lock")
+            .iter()
+            .filter_map(|(_, body)| {
+                Some(serde_json::from_str::<Value>(body).ok()?["data"]["incident"].as_str()?.to_owned())
+            })
+            .collect();
         open.iter().all(|one| told.contains(one["id"].as_str().unwrap_or_default()))
     })
     .await;
@@ -171,6 +208,11 @@ async fn thirty_kills_lose_nothing_and_repeat_nothing() {
         }
     }
     assert!(repeats <= KILLS, "a kill repeats at most what was in flight: {repeats}");
-    let first: Vec<&str> = heard.iter().filter_map(|(_, body)| serde_json::from_str::<Value>(body).ok()).filter(|body| body["data"]["reason"] == "new").map(|_| "new").collect();
+    let first: Vec<&str> = heard
+        .iter()
+        .filter_map(|(_, body)| serde_json::from_str::<Value>(body).ok())
+        .filter(|body| body["data"]["reason"] == "new")
+        .map(|_| "new")
+        .collect();
     assert!(first.len() >= 6);
 }

@@ -19,7 +19,11 @@ async fn bot() -> (String, Arc<Mutex<Vec<String>>>) {
                 bytes.extend_from_slice(&part[..read]);
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-                    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse::<usize>().unwrap_or(0)));
+                    let length = head.lines().find_map(|line| {
+                        line.to_ascii_lowercase()
+                            .strip_prefix("content-length:")
+                            .map(|n| n.trim().parse::<usize>().unwrap_or(0))
+                    });
                     body.len() >= length.unwrap_or(0)
                 });
                 if whole || read == 0 {
@@ -30,8 +34,12 @@ async fn bot() -> (String, Arc<Mutex<Vec<String>>>) {
             let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
             let first = ears.lock().expect("lock").is_empty();
             ears.lock().expect("lock").push(body);
-            let answer = if first { r#"{"errcode":-1,"errmsg":"system busy"}"# } else { r#"{"errcode":0,"errmsg":"ok"}"# };
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}", answer.len());
+            let answer =
+                if first { r#"{"errcode":-1,"errmsg":"system busy"}"# } else { r#"{"errcode":0,"errmsg":"ok"}"# };
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                answer.len()
+            );
             stream.write_all(answer.as_bytes()).await.expect("answers");
         }
     });
@@ -43,7 +51,9 @@ async fn a_busy_bot_is_tried_again_under_the_same_key() {
     let data = folder();
     let (url, heard) = bot().await;
     let settings = data.path().join("settings.toml");
-    let text = format!("[outlet]\nallow_networks = [\"127.0.0.0/8\"]\n[[channels]]\nname = \"duty-bot\"\nkind = \"wecom\"\nurl = \"{url}\"\nlevels = [\"L2\", \"L3\", \"L4\"]\n");
+    let text = format!(
+        "[outlet]\nallow_networks = [\"127.0.0.0/8\"]\n[[channels]]\nname = \"duty-bot\"\nkind = \"wecom\"\nurl = \"{url}\"\nlevels = [\"L2\", \"L3\", \"L4\"]\n"
+    );
     std::fs::write(&settings, text).expect("settings");
     let house = Running::first(&data.path().join("data"), &["--settings", settings.to_str().expect("utf-8")]);
     let token = house.token.clone().expect("token");
@@ -62,12 +72,20 @@ async fn a_busy_bot_is_tried_again_under_the_same_key() {
         let (_, list) = house.get("/api/v1/incidents?state=open", &token).await;
         let id = list["incidents"][0]["id"].as_str().unwrap_or_default().to_owned();
         let (_, one) = house.get(&format!("/api/v1/incidents/{id}"), &token).await;
-        one["notices"].as_array().is_some_and(|all| all.iter().any(|notice| notice["state"] == "accepted" && notice["attempts"] == 2))
+        one["notices"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|notice| notice["state"] == "accepted" && notice["attempts"] == 2))
     })
     .await;
     let (_, list) = house.get("/api/v1/incidents?state=open", &token).await;
     let id = list["incidents"][0]["id"].as_str().expect("id").to_owned();
-    let post = |action: &str, body: Value| crate::house::client().post(house.url(&format!("/api/v1/incidents/{id}/{action}"))).bearer_auth(&token).json(&body).send();
+    let post = |action: &str, body: Value| {
+        crate::house::client()
+            .post(house.url(&format!("/api/v1/incidents/{id}/{action}")))
+            .bearer_auth(&token)
+            .json(&body)
+            .send()
+    };
     assert_eq!(post("dismiss", json!({})).await.expect("answered").status(), 400, "a reason is required");
     assert_eq!(post("acknowledge", json!({})).await.expect("answered").status(), 200);
     assert_eq!(post("confirm", json!({"reason": "电话核实"})).await.expect("answered").status(), 200);

@@ -6,12 +6,18 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 fn tool(shared: &Path, script: &str, args: &[String], out: &Path) {
-    let status = Command::new("python3").arg(shared.join("tools/score").join(script)).args(args).stdout(File::create(out).expect("file")).status().expect("python3");
+    let status = Command::new("python3")
+        .arg(shared.join("tools/score").join(script))
+        .args(args)
+        .stdout(File::create(out).expect("file"))
+        .status()
+        .expect("python3");
     assert!(status.success(), "{script}");
 }
 
 fn ours(args: &[String], out: &Path) {
-    let status = yuqing().args(args).stdout(File::create(out).expect("file")).stderr(Stdio::null()).status().expect("runs");
+    let status =
+        yuqing().args(args).stdout(File::create(out).expect("file")).stderr(Stdio::null()).status().expect("runs");
     assert!(status.success(), "yuqing {args:?}");
 }
 
@@ -19,14 +25,24 @@ fn ours(args: &[String], out: &Path) {
 fn hold(shared: &Path, script: &str, floor: &str, mut args: Vec<String>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/quality").join(format!("{floor}.tsv"));
     let text = fs::read_to_string(&path).expect("floors");
-    let rows: Vec<Vec<&str>> = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(|line| line.split('\t').collect()).collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split('\t').collect())
+        .collect();
     assert!(!rows.is_empty(), "{floor} holds nothing");
     for row in rows {
         args.push(format!("--{}", row[1]));
         args.push(format!("{}={}", row[0], row[2]));
     }
-    let out = Command::new("python3").arg(shared.join("tools/score").join(script)).args(&args).output().expect("python3");
-    assert!(out.status.success(), "{floor}:\n{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let out =
+        Command::new("python3").arg(shared.join("tools/score").join(script)).args(&args).output().expect("python3");
+    assert!(
+        out.status.success(),
+        "{floor}:\n{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 macro_rules! words {
@@ -46,13 +62,32 @@ fn place() {
     let Some(shared) = data() else { return };
     let (dir, d, s) = (folder(), shared.join("data"), shared.join("tools/score"));
     let at = |name: &str| dir.path().join(name);
-    tool(&shared, "mentions.py", &words!["entries", d.join("hot-list/listings.jsonl.zst").display()], &at("entries.jsonl"));
+    tool(
+        &shared,
+        "mentions.py",
+        &words!["entries", d.join("hot-list/listings.jsonl.zst").display()],
+        &at("entries.jsonl"),
+    );
     tool(&shared, "mentions.py", &words!["traps", d.join("place/traps.csv").display()], &at("traps.jsonl"));
     ours(&words!["assess", "--json", at("entries.jsonl").display(), at("traps.jsonl").display()], &at("assess.jsonl"));
-    hold(&shared, "place.py", "place", words![
-        at("assess.jsonl").display(), "--gold", d.join("hot-list/jiangxi-events.csv").display(), "--listings", d.join("hot-list/listings.jsonl.zst").display(),
-        "--traps", d.join("place/traps.csv").display(), "--divisions", d.join("place/jiangxi-divisions.csv").display(), "--second-pass", s.join("second-pass.csv").display(),
-    ]);
+    hold(
+        &shared,
+        "place.py",
+        "place",
+        words![
+            at("assess.jsonl").display(),
+            "--gold",
+            d.join("hot-list/jiangxi-events.csv").display(),
+            "--listings",
+            d.join("hot-list/listings.jsonl.zst").display(),
+            "--traps",
+            d.join("place/traps.csv").display(),
+            "--divisions",
+            d.join("place/jiangxi-divisions.csv").display(),
+            "--second-pass",
+            s.join("second-pass.csv").display(),
+        ],
+    );
 }
 
 #[test]
@@ -60,14 +95,39 @@ fn severity() {
     let Some(shared) = data() else { return };
     let (dir, d, s) = (folder(), shared.join("data"), shared.join("tools/score"));
     let at = |name: &str| dir.path().join(name);
-    tool(&shared, "mentions.py", &words!["untagged", d.join("crisis/henan-flood-2021.jsonl").display()], &at("flood.jsonl"));
-    tool(&shared, "mentions.py", &words!["posts", d.join("background/everyday-posts.jsonl").display()], &at("posts.jsonl"));
+    tool(
+        &shared,
+        "mentions.py",
+        &words!["untagged", d.join("crisis/henan-flood-2021.jsonl").display()],
+        &at("flood.jsonl"),
+    );
+    tool(
+        &shared,
+        "mentions.py",
+        &words!["posts", d.join("background/everyday-posts.jsonl").display()],
+        &at("posts.jsonl"),
+    );
     let news = d.join("background/news-account-2020.jsonl");
-    ours(&words!["assess", "--json", at("flood.jsonl").display(), at("posts.jsonl").display(), news.display()], &at("assess.jsonl"));
-    hold(&shared, "severity.py", "severity", words![
-        at("assess.jsonl").display(), "--positives", at("flood.jsonl").display(), "--labels", s.join("help-calls.csv").display(),
-        "--negatives", at("posts.jsonl").display(), "--news", news.display(),
-    ]);
+    ours(
+        &words!["assess", "--json", at("flood.jsonl").display(), at("posts.jsonl").display(), news.display()],
+        &at("assess.jsonl"),
+    );
+    hold(
+        &shared,
+        "severity.py",
+        "severity",
+        words![
+            at("assess.jsonl").display(),
+            "--positives",
+            at("flood.jsonl").display(),
+            "--labels",
+            s.join("help-calls.csv").display(),
+            "--negatives",
+            at("posts.jsonl").display(),
+            "--news",
+            news.display(),
+        ],
+    );
 }
 
 #[test]
@@ -87,11 +147,26 @@ fn events() {
     let (dir, d, s) = (folder(), shared.join("data"), shared.join("tools/score"));
     let at = |name: &str| dir.path().join(name);
     let listings = d.join("hot-list/listings.jsonl.zst");
-    ours(&words!["backtest", "--json", "--topics", at("topics.csv").display(), listings.display()], &at("raised.jsonl"));
-    hold(&shared, "events.py", "events", words![
-        at("raised.jsonl").display(), "--topics", at("topics.csv").display(), "--gold", d.join("hot-list/jiangxi-events.csv").display(),
-        "--listings", listings.display(), "--second-pass", s.join("second-pass.csv").display(),
-    ]);
+    ours(
+        &words!["backtest", "--json", "--topics", at("topics.csv").display(), listings.display()],
+        &at("raised.jsonl"),
+    );
+    hold(
+        &shared,
+        "events.py",
+        "events",
+        words![
+            at("raised.jsonl").display(),
+            "--topics",
+            at("topics.csv").display(),
+            "--gold",
+            d.join("hot-list/jiangxi-events.csv").display(),
+            "--listings",
+            listings.display(),
+            "--second-pass",
+            s.join("second-pass.csv").display(),
+        ],
+    );
 }
 
 #[test]
@@ -99,6 +174,20 @@ fn issues() {
     let Some(shared) = data() else { return };
     let (dir, d) = (folder(), shared.join("data"));
     let at = |name: &str| dir.path().join(name);
-    ours(&words!["backtest", "--json", "--topics", at("issues.csv").display(), d.join("citizen/hot-messages.jsonl").display()], &at("raised.jsonl"));
-    hold(&shared, "clusters.py", "issues", words![at("issues.csv").display(), "--gold", d.join("citizen/hot-issues.gold.csv").display()]);
+    ours(
+        &words![
+            "backtest",
+            "--json",
+            "--topics",
+            at("issues.csv").display(),
+            d.join("citizen/hot-messages.jsonl").display()
+        ],
+        &at("raised.jsonl"),
+    );
+    hold(
+        &shared,
+        "clusters.py",
+        "issues",
+        words![at("issues.csv").display(), "--gold", d.join("citizen/hot-issues.gold.csv").display()],
+    );
 }

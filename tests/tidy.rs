@@ -6,8 +6,23 @@ use std::path::{Path, PathBuf};
 
 const CORE: &[&str] = &["time", "limits", "lexicon", "mention", "text", "assess", "topic", "rule", "duty", "notice"];
 /// Words that a core module must not say: shell crates, clocks, files, sockets, threads, logs, random numbers.
-const FORBIDDEN_IN_CORE: &[&str] =
-    &["tokio::", "std::fs", "std::net", "std::thread", "std::env", "tracing::", "rusqlite", "reqwest", "axum", "tantivy", "getrandom", "SystemTime", "prometheus", "HashMap", "HashSet<"];
+const FORBIDDEN_IN_CORE: &[&str] = &[
+    "tokio::",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "std::env",
+    "tracing::",
+    "rusqlite",
+    "reqwest",
+    "axum",
+    "tantivy",
+    "getrandom",
+    "SystemTime",
+    "prometheus",
+    "HashMap",
+    "HashSet<",
+];
 const LINES: usize = 500;
 
 fn root() -> PathBuf {
@@ -17,7 +32,11 @@ fn root() -> PathBuf {
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("readable").flatten() {
         let path = entry.path();
-        if path.is_dir() { sources(&path, found) } else if path.extension().is_some_and(|ext| ext == "rs") { found.push(path) }
+        if path.is_dir() {
+            sources(&path, found)
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path)
+        }
     }
 }
 
@@ -70,7 +89,12 @@ fn the_core_is_pure() {
             continue;
         }
         for (number, line) in code(&text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            faults.extend(FORBIDDEN_IN_CORE.iter().filter(|word| line.contains(**word)).map(|word| format!("{file}:{}: {word}", number + 1)));
+            faults.extend(
+                FORBIDDEN_IN_CORE
+                    .iter()
+                    .filter(|word| line.contains(**word))
+                    .map(|word| format!("{file}:{}: {word}", number + 1)),
+            );
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -98,8 +122,23 @@ fn every_path_a_document_names_exists() {
         let text = fs::read_to_string(root().join(document)).expect(document);
         for quoted in text.split('`').skip(1).step_by(2) {
             let path = quoted.trim_end_matches('/');
-            let tops = ["src/", "tests/", "dictionaries/", "pipelines/", "scripts/", "templates/", "assets/", "benches/", "docs/", "demo/", ".ci/"];
-            if tops.iter().any(|top| path.starts_with(top)) && !path.contains(['*', ' ', '…', '{']) && !root().join(path).exists() {
+            let tops = [
+                "src/",
+                "tests/",
+                "dictionaries/",
+                "pipelines/",
+                "scripts/",
+                "templates/",
+                "assets/",
+                "benches/",
+                "docs/",
+                "demo/",
+                ".ci/",
+            ];
+            if tops.iter().any(|top| path.starts_with(top))
+                && !path.contains(['*', ' ', '…', '{'])
+                && !root().join(path).exists()
+            {
                 faults.push(format!("{document} names {path}"));
             }
         }

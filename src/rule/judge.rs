@@ -116,7 +116,20 @@ impl Case<'_> {
     /// Level of the topic; one request that speaks for a group is at least contained.
     fn level(&self) -> Level {
         let own = self.topic.facts.level;
-        if own == Level::L1 && self.group().is_some() { Level::L2 } else { own }
+        match own {
+            Level::L1 if self.group().is_some() => Level::L2,
+            Level::L2 if self.goes_on() => Level::L3,
+            _ => own,
+        }
+    }
+
+    /// Whether enough sources tell of a hazard that is still going on, and this one does not say that it is over.
+    fn goes_on(&self) -> bool {
+        let rule = &self.rules.rule;
+        let causes = &self.reading.assessment.causes;
+        let told = |words: &str| rule.ongoing.iter().any(|word| words.contains(word.as_str()));
+        let over = causes.iter().any(|cause| cause.rule == "closing");
+        self.topic.pulse.sources() >= rule.verified_sources && !over && causes.iter().any(|cause| told(&cause.words))
     }
 
     fn grave(&self) -> Call {
@@ -128,7 +141,12 @@ impl Case<'_> {
             _ => return Call::Withhold(Withheld::Elsewhere),
         };
         let unverified = if self.is_verified() { "" } else { "；来源不足且无官方发布，未核实" };
-        Call::Raise(level, format!("{name}，{place}，一条可信信息即告警{unverified}{}", self.words()))
+        let why = if self.topic.facts.level < level {
+            "多个来源称险情仍在持续"
+        } else {
+            "一条可信信息即告警"
+        };
+        Call::Raise(level, format!("{name}，{place}，{why}{unverified}{}", self.words()))
     }
 
     fn contained(&self) -> Call {

@@ -32,6 +32,8 @@ pub struct RaiseRules {
     pub l2_possible_sources: u32,
     /// Distinct sources from which something counts as verified.
     pub verified_sources: u32,
+    /// Words of hazards that go on by themselves: told of by enough sources, they are L3.
+    pub ongoing: Vec<String>,
     /// People or households from which one request speaks for a group.
     pub group: u32,
     /// Hours for which the announcement of a drill holds for those who pass it on.
@@ -48,6 +50,7 @@ impl Default for RaiseRules {
             l2_sources: 3,
             l2_possible_sources: 6,
             verified_sources: 3,
+            ongoing: ["着火", "起火", "失火", "火势", "明火", "冒浓烟", "冒黑烟", "泄漏"].map(str::to_owned).into(),
             group: 10,
             drill_hours: 24.0,
             clarify_sources: 20,

@@ -4,9 +4,9 @@
 use super::judge::{Call, Case};
 use super::settings::Rules;
 use super::{Finding, FindingKind};
-use crate::assess::{Class, Level, Place, Reading};
+use crate::assess::{Class, Level, Place, Reading, Verdict};
 use crate::limits;
-use crate::mention::{Counts, Mention};
+use crate::mention::{Counts, Kind, Mention};
 use crate::time::Instant;
 use crate::topic::{Heat, Joined, Raised, Topic, TopicId, Topics, event_time, surety};
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,18 @@ impl Watch {
         let now = event_time(mention);
         if reading.assessment.person_in_danger {
             let finding = self.person_in_danger(mention, reading);
+            // Nobody here can help elsewhere, and a line of a hot list is news already.
+            let elsewhere = reading.assessment.place.verdict == Verdict::No && !self.rules.any_place;
+            if elsewhere || mention.kind == Kind::Listing {
+                let withheld = Some(Withheld::Elsewhere);
+                return Taken {
+                    topic: None,
+                    joined: Joined::KeptOut,
+                    findings: Vec::new(),
+                    merged: Vec::new(),
+                    withheld,
+                };
+            }
             return Taken {
                 topic: None,
                 joined: Joined::KeptOut,

@@ -25,6 +25,8 @@ const ASKS: usize = 1_024;
 const DUE: usize = 256;
 /// Notices being sent at once: a slow receiver holds up no other.
 const SENDING: usize = 16;
+/// How long a one-tap link may be used: the first-notice clock.
+const LINK_HOLDS: crate::time::Span = crate::time::Span::hours(2);
 /// Milliseconds between two looks into the watched folder.
 const SWEEP_MS: u64 = 500;
 
@@ -79,8 +81,21 @@ impl App {
         let (failed_out, failed) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
         let parts = Parts {
-            clock: clock.clone(), store: store.clone(), source: Box::new(source), reader, rules: tables.rules, plan: settings.plan.clone(), index,
-            commit_ms: settings.index_commit_ms, metrics: metrics.clone(), asks: asked, due, progress: progress_out, state: shown_out, observer, readers: 2,
+            clock: clock.clone(),
+            store: store.clone(),
+            source: Box::new(source),
+            reader,
+            rules: tables.rules,
+            plan: settings.plan.clone(),
+            index,
+            commit_ms: settings.index_commit_ms,
+            metrics: metrics.clone(),
+            asks: asked,
+            due,
+            progress: progress_out,
+            state: shown_out,
+            observer,
+            readers: 2,
         };
         let desk = Desk::recover(parts)?;
         let desk = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
@@ -90,14 +105,34 @@ impl App {
             }
         })?;
 
-        let listener = tokio::net::TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let listener = tokio::net::TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", settings.listen))?;
         let addr = listener.local_addr()?;
         let changes = follow(progress.clone());
         let rooms = Rooms {
-            clock: clock.clone(), intake: intake.clone(), searcher: searcher.clone(), store: store.clone(), metrics, asks: asks.clone(), shown,
-            progress: progress.clone(), changes, names: tables.names, on_duty: settings.on_duty.clone(), channels: settings.channels.names().map(str::to_owned).collect(), ready_at,
+            clock: clock.clone(),
+            intake: intake.clone(),
+            searcher: searcher.clone(),
+            store: store.clone(),
+            metrics,
+            asks: asks.clone(),
+            shown,
+            progress: progress.clone(),
+            changes,
+            names: tables.names,
+            on_duty: settings.on_duty.clone(),
+            channels: settings.channels.names().map(str::to_owned).collect(),
+            ready_at,
         };
-        let options = WebOptions { open_intake: settings.open_intake, tls: false, public_url: settings.public_url.clone(), link_key: link_key(&settings.data)? };
+        let key = link_key(&settings.data)?;
+        let links = settings.public_url.clone().map(|base| (base, key));
+        let options = WebOptions {
+            open_intake: settings.open_intake,
+            tls: false,
+            public_url: settings.public_url.clone(),
+            link_key: key,
+        };
         let routes = router(Arc::new(rooms), accounts, options);
         let mut stopping = stopped.clone();
         tokio::spawn(async move {
@@ -109,7 +144,8 @@ impl App {
                 tracing::error!(%error, "the door stopped");
             }
         });
-        tokio::spawn(send(notices, settings.channels.clone(), clock.clone(), asks.clone()));
+        let sender = Senders { channels: settings.channels.clone(), clock: clock.clone(), asks: asks.clone(), links };
+        tokio::spawn(send(notices, sender));
         tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), stopped));
         tokio::task::spawn_blocking(move || forget_salts(&*store, &clock));
         Ok(App { addr, bootstrap, progress, searcher, intake, asks, desk: Some(desk), failed, stop })
@@ -147,7 +183,9 @@ impl App {
 fn link_key(data: &std::path::Path) -> anyhow::Result<[u8; 32]> {
     let path = data.join("link.key");
     if let Ok(bytes) = std::fs::read(&path) {
-        return bytes.try_into().map_err(|_| anyhow::anyhow!("{} is not 32 bytes; remove it to make a new one", path.display()));
+        return bytes
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("{} is not 32 bytes; remove it to make a new one", path.display()));
     }
     let mut key = [0u8; 32];
     getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
@@ -176,18 +214,46 @@ fn follow(mut progress: watch::Receiver<Progress>) -> watch::Receiver<u64> {
     changes
 }
 
+/// What sending needs.
+#[derive(Clone)]
+struct Senders {
+    channels: Arc<crate::outlet::Channels>,
+    clock: Clock,
+    asks: SyncSender<Ask>,
+    /// Where people reach the console, and the key of signed links.
+    links: Option<(String, [u8; 32])>,
+}
+
+impl Senders {
+    /// A notice for an officer carries their one-tap link: the same on every attempt, for it hangs on the notice alone.
+    fn link(&self, notice: &mut Notice) {
+        let (Some((base, key)), Some(officer)) = (&self.links, &notice.officer) else { return };
+        let expires = notice.decided_at + LINK_HOLDS;
+        let link = crate::web::Link {
+            notice: notice.key.clone(),
+            incident: notice.incident.clone(),
+            officer: officer.clone(),
+            expires,
+        };
+        notice.facts["link"] = format!("{}/ack/{}", base.trim_end_matches('/'), link.token(key)).into();
+    }
+}
+
 /// Sends what is due; the desk hears how each attempt ended.
-async fn send(mut notices: mpsc::Receiver<Notice>, channels: Arc<crate::outlet::Channels>, clock: Clock, asks: SyncSender<Ask>) {
+async fn send(mut notices: mpsc::Receiver<Notice>, senders: Senders) {
     let slots = Arc::new(tokio::sync::Semaphore::new(SENDING));
-    while let Some(notice) = notices.recv().await {
+    while let Some(mut notice) = notices.recv().await {
+        senders.link(&mut notice);
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
-        let (channels, clock, asks) = (channels.clone(), clock.clone(), asks.clone());
+        let Senders { channels, clock, asks, .. } = senders.clone();
         tokio::spawn(async move {
             let verdict = channels.send(&notice.channel, &notice, clock.now()).await;
             drop(slot);
             let told = tokio::task::spawn_blocking(move || asks.send(Ask::Sent(notice.key, verdict)).is_ok()).await;
             if !matches!(told, Ok(true)) {
-                tracing::warn!("an outcome came after the desk had stopped; the notice is sent again under the same key");
+                tracing::warn!(
+                    "an outcome came after the desk had stopped; the notice is sent again under the same key"
+                );
             }
         });
     }

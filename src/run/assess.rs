@@ -28,7 +28,8 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let tables = tables::load(&settings.sources).map_err(|faults| anyhow!("{}", app::join(&faults)))?;
     for path in &options.files {
         lines(path, &mut |_| {}, &mut |number, line| {
-            let mention = if options.text { line.map(|line| bare(number, line)) } else { record(&tables.door, number, line) };
+            let mention =
+                if options.text { line.map(|line| bare(number, line)) } else { record(&tables.door, number, line) };
             match mention {
                 Ok(mention) => tell(&mention, &tables.reader.read(&mention).assessment, json),
                 Err(refused) if json => say_refused(&refused),
@@ -41,7 +42,11 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
 }
 
 /// One line of a file as a mention, at its own time.
-pub fn record(door: &IntakeConfig, number: u64, line: Result<&[u8], crate::mention::Refused>) -> Result<Mention, crate::mention::Refused> {
+pub fn record(
+    door: &IntakeConfig,
+    number: u64,
+    line: Result<&[u8], crate::mention::Refused>,
+) -> Result<Mention, crate::mention::Refused> {
     let line = line?;
     let door = read::Door { platforms: &door.platforms, accounts: &door.accounts, now: None, salt: Some(&[0; 32]) };
     read::read(line, number, &door).map_err(|refusal| refusal.refused)
@@ -50,9 +55,22 @@ pub fn record(door: &IntakeConfig, number: u64, line: Result<&[u8], crate::menti
 fn bare(number: u64, line: &[u8]) -> Mention {
     let at = Instant::default();
     Mention {
-        id: format!("line:{number}"), platform: "text".to_owned(), kind: Kind::Post, text: mask::mask(String::from_utf8_lossy(line).trim()), summary: None,
-        created_at: at, collected_at: at, url: None, source: None, official: None, parent: None, to: Vec::new(), counts: Default::default(), listing: None,
-        place: None, media: Vec::new(),
+        id: format!("line:{number}"),
+        platform: "text".to_owned(),
+        kind: Kind::Post,
+        text: mask::mask(String::from_utf8_lossy(line).trim()),
+        summary: None,
+        created_at: at,
+        collected_at: at,
+        url: None,
+        source: None,
+        official: None,
+        parent: None,
+        to: Vec::new(),
+        counts: Default::default(),
+        listing: None,
+        place: None,
+        media: Vec::new(),
     }
 }
 
@@ -62,10 +80,15 @@ fn tell(mention: &Mention, assessment: &Assessment, json: bool) {
         line["type"] = "assessment".into();
         return say(&line);
     }
-    let classes: Vec<String> = assessment.classes.iter().map(|one| format!("{:?} {:.2}", one.class, one.weight)).collect();
+    let classes: Vec<String> =
+        assessment.classes.iter().map(|one| format!("{:?} {:.2}", one.class, one.weight)).collect();
     let mark = if assessment.level >= Level::L3 { "!" } else { " " };
     println!("{mark}{:?}  {:?}  {}  {}", assessment.level, assessment.what, classes.join("、"), mention.text);
-    println!("    place {:?} {}", assessment.place.verdict, assessment.place.township.as_deref().or(assessment.place.district.as_deref()).unwrap_or("-"));
+    println!(
+        "    place {:?} {}",
+        assessment.place.verdict,
+        assessment.place.township.as_deref().or(assessment.place.district.as_deref()).unwrap_or("-")
+    );
     for cause in &assessment.causes {
         println!("    {:<8} {:+.2}  {} ({})", cause.part, cause.weight, cause.words, cause.rule);
     }

@@ -5,8 +5,8 @@ use crate::intake::{Body, Record};
 use crate::ledger::Position;
 use crate::limits;
 use crate::mention::Mention;
-use crate::rule::{Finding, FindingKind};
 use crate::rule::watch::Watch;
+use crate::rule::{Finding, FindingKind};
 use crate::run::assess::record;
 use crate::run::desk::read_all;
 use crate::run::replay::bar;
@@ -21,7 +21,9 @@ use std::path::PathBuf;
 
 /// Options of `yuqing backtest`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  yuqing backtest listings.jsonl.zst\n  yuqing backtest --json --topics topics.csv messages.jsonl\n  yuqing backtest --dictionaries changed/ history.jsonl")]
+#[command(
+    after_help = "Examples:\n  yuqing backtest listings.jsonl.zst\n  yuqing backtest --json --topics topics.csv messages.jsonl\n  yuqing backtest --dictionaries changed/ history.jsonl"
+)]
 pub struct Options {
     /// Another folder of dictionaries
     #[arg(long, value_name = "DIR")]
@@ -62,7 +64,15 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     rules.heat_only = options.heat_only;
     let started = std::time::Instant::now();
     let topics = options.topics.is_some().then(BTreeMap::new);
-    let mut run = Run { watch: Watch::new(rules), json, topics, incidents: BTreeMap::new(), raised: 0, first: None, last: Instant::default() };
+    let mut run = Run {
+        watch: Watch::new(rules),
+        json,
+        topics,
+        incidents: BTreeMap::new(),
+        raised: 0,
+        first: None,
+        last: Instant::default(),
+    };
     let (mut records, mut refused) = (0u64, 0u64);
     for path in &options.files {
         let bar = bar(size(path));
@@ -76,7 +86,11 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
                 }
                 Err(one) => {
                     refused += 1;
-                    if json { say_refused(&one) } else { bar.suspend(|| eprintln!("line {}: {}", one.line, one.detail)) }
+                    if json {
+                        say_refused(&one)
+                    } else {
+                        bar.suspend(|| eprintln!("line {}: {}", one.line, one.detail))
+                    }
                 }
             }
             if batch.len() == limits::STEP_MENTIONS {
@@ -99,10 +113,15 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let per_day = if days > 0.0 { run.raised as f64 / days } else { run.raised as f64 };
     let seconds = started.elapsed().as_secs_f64();
     if json {
-        say(&json!({"type": "summary", "records": records, "refused": refused, "raised": run.raised, "days": days, "raised_per_day": per_day,
-            "seconds": seconds, "peak_rss_bytes": peak_rss(), "any_place": options.any_place, "heat_only": options.heat_only}));
+        say(
+            &json!({"type": "summary", "records": records, "refused": refused, "raised": run.raised, "days": days, "raised_per_day": per_day,
+            "seconds": seconds, "peak_rss_bytes": peak_rss(), "any_place": options.any_place, "heat_only": options.heat_only}),
+        );
     } else {
-        println!("{records} records, {refused} refused, {} raised in {days:.1} days ({per_day:.2} a day), {seconds:.1} s", run.raised);
+        println!(
+            "{records} records, {refused} refused, {} raised in {days:.1} days ({per_day:.2} a day), {seconds:.1} s",
+            run.raised
+        );
     }
     Ok(0)
 }
@@ -172,14 +191,22 @@ pub fn sentence(incident: &str, finding: &Finding) -> String {
     };
     format!(
         "{} {what} {incident} {:?} {:?} {}  首条 {}  {} 个来源  {}",
-        finding.at.rfc3339_shanghai(), finding.level, finding.classes, finding.title, finding.first_mention.hour_minute(), finding.sources, finding.reason
+        finding.at.rfc3339_shanghai(),
+        finding.level,
+        finding.classes,
+        finding.title,
+        finding.first_mention.hour_minute(),
+        finding.sources,
+        finding.reason
     )
 }
 
 /// The finding in an event, where it has one.
 pub fn finding_of(event: &Event) -> Option<(&str, &Finding)> {
     match event {
-        Event::IncidentRaised { incident, finding } | Event::IncidentChanged { incident, finding } => Some((incident, finding)),
+        Event::IncidentRaised { incident, finding } | Event::IncidentChanged { incident, finding } => {
+            Some((incident, finding))
+        }
         _ => None,
     }
 }
@@ -188,5 +215,7 @@ pub fn finding_of(event: &Event) -> Option<(&str, &Finding)> {
 pub fn peak_rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.split_whitespace().next()).and_then(|kb| kb.parse::<u64>().ok()).map_or(0, |kb| kb * 1_024)
+    line.and_then(|rest| rest.split_whitespace().next())
+        .and_then(|kb| kb.parse::<u64>().ok())
+        .map_or(0, |kb| kb * 1_024)
 }

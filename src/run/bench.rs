@@ -58,12 +58,22 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     Ok(0)
 }
 
-fn measure(folder: &Path, tables: tables::Tables, memory: usize, options: &Options) -> anyhow::Result<serde_json::Value> {
+fn measure(
+    folder: &Path,
+    tables: tables::Tables,
+    memory: usize,
+    options: &Options,
+) -> anyhow::Result<serde_json::Value> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(folder)?);
     let salts = store.clone();
     let first = Day::write(1, 1).start;
     let clock = Clock::at(first + Span::days(1));
-    let (intake, _) = Intake::open(&folder.join("intake"), tables.door, Arc::new(move |day| salts.salt(day).ok().flatten()), clock.clone())?;
+    let (intake, _) = Intake::open(
+        &folder.join("intake"),
+        tables.door,
+        Arc::new(move |day| salts.salt(day).ok().flatten()),
+        clock.clone(),
+    )?;
     let mut source = intake.source()?;
     let mut index = Writer::open(&folder.join("index"), memory)?;
     let mut watch = Watch::new(tables.rules);
@@ -114,9 +124,11 @@ fn measure(folder: &Path, tables: tables::Tables, memory: usize, options: &Optio
     let cut: usize = sample.iter().map(|text| crate::text::segment_line(text).len()).sum();
     let segment_only = sample.len() as f64 / started.elapsed().as_secs_f64();
     let bytes = size(folder);
-    Ok(json!({"type": "bench", "mentions": done, "threads": options.threads, "seconds": wall, "mentions_per_s": done as f64 / wall,
+    Ok(
+        json!({"type": "bench", "mentions": done, "threads": options.threads, "seconds": wall, "mentions_per_s": done as f64 / wall,
         "cpu_us_per_mention": {"total": each(cpu), "parse": each(stage[0]), "text": each(stage[1]), "fold": each(stage[2]), "index": each(stage[3]), "store": each(stage[4])},
-        "peak_rss_bytes": peak_rss(), "bytes_per_mention_on_disk": bytes as f64 / done as f64, "segment_only_per_s": segment_only, "sample_words": cut}))
+        "peak_rss_bytes": peak_rss(), "bytes_per_mention_on_disk": bytes as f64 / done as f64, "segment_only_per_s": segment_only, "sample_words": cut}),
+    )
 }
 
 /// Bodies of the day's background with ids of their own for each part.
@@ -156,5 +168,7 @@ fn cpu_seconds() -> f64 {
 
 fn size(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.metadata().map_or(0, |meta| if meta.is_dir() { size(&entry.path()) } else { meta.len() })).sum()
+    entries
+        .map(|entry| entry.metadata().map_or(0, |meta| if meta.is_dir() { size(&entry.path()) } else { meta.len() }))
+        .sum()
 }

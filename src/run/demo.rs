@@ -4,12 +4,12 @@
 
 use crate::clock::Clock;
 use crate::duty::event::Entry;
+use crate::rule::{Finding, FindingKind};
 use crate::run::app::App;
 use crate::run::backtest::{finding_of, line, sentence};
 use crate::run::day::{Day, Planted};
 use crate::run::replay::{Sender, Speed, speed};
 use crate::run::{say, settings};
-use crate::rule::{Finding, FindingKind};
 use crate::settings::Overrides;
 use crate::time::Span;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -68,7 +68,9 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
 async fn play(settings: crate::settings::Settings, options: &Options, json: bool) -> anyhow::Result<()> {
     let day = Day::write(options.seed, options.mentions);
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(day.posts.len() as u64) };
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(
+        ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
     let seen = Arc::new(Mutex::new(Seen::default()));
     let clock = Clock::at(day.start);
     let (watcher, told) = (seen.clone(), bar.clone());
@@ -144,7 +146,8 @@ impl Seen {
     /// The first incident that a planted event's mentions carried.
     fn of(&self, planted: &Planted) -> Option<&(String, Finding)> {
         self.raised.iter().find(|(incident, finding)| {
-            finding.kind != FindingKind::Clarify && self.carried.get(incident).is_some_and(|ids| planted.ids.iter().any(|id| ids.contains(id)))
+            finding.kind != FindingKind::Clarify
+                && self.carried.get(incident).is_some_and(|ids| planted.ids.iter().any(|id| ids.contains(id)))
         })
     }
 }
@@ -153,7 +156,8 @@ impl Seen {
 fn table(day: &Day, seen: &Seen, mentions: u64, json: bool) {
     let known: BTreeSet<&str> = day.planted.iter().flat_map(|planted| planted.ids.iter().map(String::as_str)).collect();
     let false_alarms = seen.raised.iter().filter(|(incident, finding)| {
-        finding.kind != FindingKind::Clarify && seen.carried.get(incident).is_none_or(|ids| !ids.iter().any(|id| known.contains(id.as_str())))
+        finding.kind != FindingKind::Clarify
+            && seen.carried.get(incident).is_none_or(|ids| !ids.iter().any(|id| known.contains(id.as_str())))
     });
     let false_alarms: Vec<_> = false_alarms.collect();
     let mut as_expected = 0;
@@ -166,21 +170,40 @@ fn table(day: &Day, seen: &Seen, mentions: u64, json: bool) {
         let good = planted.expected == level;
         as_expected += usize::from(good);
         let count = found.map(|(_, finding)| finding.mentions.len());
-        let minutes = found.map(|(_, finding)| ((finding.at - planted.first).as_minutes() * 10.0).round() / 10.0);
+        let minutes =
+            found.map(|(_, finding)| ((finding.at - finding.first_mention).as_minutes() * 10.0).round() / 10.0);
         if json {
-            say(&json!({"type": "planted", "scenario": planted.scenario, "expected": planted.expected, "raised": found.is_some(), "level": level,
-                "mentions": count, "minutes": minutes}));
+            say(
+                &json!({"type": "planted", "scenario": planted.scenario, "expected": planted.expected, "raised": found.is_some(), "level": level,
+                "mentions": count, "minutes": minutes}),
+            );
         } else {
-            let word = |level: Option<crate::assess::Level>| level.map_or("不叫".to_owned(), |level| format!("{level:?}"));
+            let word =
+                |level: Option<crate::assess::Level>| level.map_or("不叫".to_owned(), |level| format!("{level:?}"));
             let mark = if good { ' ' } else { '!' };
-            let (count, minutes) = (count.map_or(String::new(), |n| n.to_string()), minutes.map_or(String::new(), |n| n.to_string()));
-            println!("{mark}{:<7} {:<6} {:<6} {:>6} {:>6}  {}", planted.scenario, word(planted.expected), word(level), count, minutes, planted.what);
+            let (count, minutes) =
+                (count.map_or(String::new(), |n| n.to_string()), minutes.map_or(String::new(), |n| n.to_string()));
+            println!(
+                "{mark}{:<7} {:<6} {:<6} {:>6} {:>6}  {}",
+                planted.scenario,
+                word(planted.expected),
+                word(level),
+                count,
+                minutes,
+                planted.what
+            );
         }
     }
     if json {
-        say(&json!({"type": "summary", "mentions": mentions, "planted": day.planted.len(), "as_expected": as_expected, "false_alarms": false_alarms.len()}));
+        say(
+            &json!({"type": "summary", "mentions": mentions, "planted": day.planted.len(), "as_expected": as_expected, "false_alarms": false_alarms.len()}),
+        );
     } else {
-        println!("{mentions} 条提及，{} 件埋设，{as_expected} 件如预期，{} 件误报", day.planted.len(), false_alarms.len());
+        println!(
+            "{mentions} 条提及，{} 件埋设，{as_expected} 件如预期，{} 件误报",
+            day.planted.len(),
+            false_alarms.len()
+        );
         for (incident, finding) in false_alarms {
             println!("  误报 {incident} {:?} {} {}", finding.level, finding.title, finding.reason);
         }

@@ -9,6 +9,7 @@
 use crate::assess::{Reader, Reading};
 use crate::clock::Clock;
 use crate::duty::event::{Entry, Event, Notice};
+use crate::duty::view::IncidentView;
 use crate::duty::{self, Command, Input, Plan, State, Verdict};
 use crate::index::Writer;
 use crate::intake::{Body, Record, Source, SourceError};
@@ -21,7 +22,6 @@ use crate::rule::{Finding, FindingKind};
 use crate::time::{Instant, Span};
 use crate::topic::TopicId;
 use crate::web::{CommandRefused, TopicView};
-use crate::duty::view::IncidentView;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -186,13 +186,18 @@ impl Desk {
             let ids: BTreeSet<String> = kept.into_iter().map(|one| one.mention).collect();
             evidence.insert(incident.clone(), ids);
         }
-        let home = parts.source.positions().into_iter().next().unwrap_or(Position { stream: "intake".to_owned(), partition: 0, offset: 0 });
+        let home = parts.source.positions().into_iter().next().unwrap_or(Position {
+            stream: "intake".to_owned(),
+            partition: 0,
+            offset: 0,
+        });
         let decided = parts.store.position(&home.stream, home.partition)?;
         let indexed = parts.index.position();
         let (watch, from) = match parts.store.checkpoint()? {
             // A shard was lost: topics are needed from the stream's start to index them again.
             Some(kept) if kept.position.offset <= indexed && kept.version == CHECKPOINT_VERSION => {
-                let watch = Watch::load(parts.rules.clone(), &kept.body).map_err(|error| DeskError::Checkpoint(error.to_string()))?;
+                let watch = Watch::load(parts.rules.clone(), &kept.body)
+                    .map_err(|error| DeskError::Checkpoint(error.to_string()))?;
                 (watch, kept.position.offset)
             }
             _ => (Watch::new(parts.rules.clone()), 0),
@@ -203,8 +208,26 @@ impl Desk {
         let shown = Shown { per_hour: vec![0; 24], ..Shown::default() };
         let last_commit = std::time::Instant::now();
         Ok(Desk {
-            watch, state, now, decided, next, indexed, checkpointed: from, last_commit, evidence, topics, shown, parts,
-            recent: BTreeMap::new(), recent_order: VecDeque::new(), in_flight: BTreeSet::new(), channels: BTreeMap::new(), version: 0, dirty: true, restricted, shown_version: None,
+            watch,
+            state,
+            now,
+            decided,
+            next,
+            indexed,
+            checkpointed: from,
+            last_commit,
+            evidence,
+            topics,
+            shown,
+            parts,
+            recent: BTreeMap::new(),
+            recent_order: VecDeque::new(),
+            in_flight: BTreeSet::new(),
+            channels: BTreeMap::new(),
+            version: 0,
+            dirty: true,
+            restricted,
+            shown_version: None,
         })
     }
 
@@ -258,12 +281,22 @@ impl Desk {
             self.next.offset = offset + 1;
             let mut decisions = Step::default();
             match (record.body, reading) {
-                (Body::Mention(mention), Some(reading)) => self.take(offset, *mention, &reading, quiet, &mut decisions)?,
+                (Body::Mention(mention), Some(reading)) => {
+                    self.take(offset, *mention, &reading, quiet, &mut decisions)?
+                }
                 (Body::Counts { id, counts }, _) => self.watch.counts(&id, counts),
                 (Body::Refused { refused, head, at }, _) if !quiet => {
                     self.parts.metrics.dead_letters.with_label_values(&[refused.code.name()]).inc();
                     let position = record.position;
-                    dead.push(DeadLetter { position, line: refused.line, id: refused.id, code: refused.code, detail: refused.detail, head, at });
+                    dead.push(DeadLetter {
+                        position,
+                        line: refused.line,
+                        id: refused.id,
+                        code: refused.code,
+                        detail: refused.detail,
+                        head,
+                        at,
+                    });
                 }
                 (Body::Deleted { id }, _) => {
                     self.parts.index.delete(&id).map_err(|error| DeskError::Index(error.to_string()))?;
@@ -291,7 +324,14 @@ impl Desk {
     }
 
     /// One mention: deadlines before it, its topic, what the rules say, the index.
-    fn take(&mut self, offset: u64, mention: Mention, reading: &Reading, quiet: bool, step: &mut Step) -> Result<(), DeskError> {
+    fn take(
+        &mut self,
+        offset: u64,
+        mention: Mention,
+        reading: &Reading,
+        quiet: bool,
+        step: &mut Step,
+    ) -> Result<(), DeskError> {
         let at = self.now.max(mention.collected_at);
         if !quiet {
             self.tick(at)?;
@@ -300,7 +340,10 @@ impl Desk {
         self.now = at;
         let taken = self.watch.take(&mention, reading);
         if !reading.assessment.person_in_danger && offset >= self.indexed {
-            self.parts.index.add(offset, &mention, reading, taken.topic).map_err(|error| DeskError::Index(error.to_string()))?;
+            self.parts
+                .index
+                .add(offset, &mention, reading, taken.topic)
+                .map_err(|error| DeskError::Index(error.to_string()))?;
             self.dirty = true;
         }
         self.remember(&mention, reading);
@@ -476,9 +519,14 @@ impl Desk {
             self.dirty = false;
             self.last_commit = std::time::Instant::now();
             // Only what the index holds may be checkpointed: a restart reads the stream from there for both.
-            if self.next.offset >= self.checkpointed + CHECKPOINT_RECORDS || (last && self.next.offset >= self.decided) {
+            if self.next.offset >= self.checkpointed + CHECKPOINT_RECORDS || (last && self.next.offset >= self.decided)
+            {
                 let position = Position { offset: self.next.offset, ..self.next.clone() };
-                self.parts.store.put_checkpoint(Checkpoint { position, version: CHECKPOINT_VERSION, body: self.watch.save() })?;
+                self.parts.store.put_checkpoint(Checkpoint {
+                    position,
+                    version: CHECKPOINT_VERSION,
+                    body: self.watch.save(),
+                })?;
                 self.checkpointed = self.next.offset;
             }
         }
@@ -502,10 +550,14 @@ impl Desk {
         self.parts.metrics.topics.set(self.watch.topic_count() as i64);
         self.parts.metrics.index_lag.set(self.next.offset.saturating_sub(self.indexed) as i64);
         let left = self.shown.incidents.iter().filter(|one| one.state.is_open()).flat_map(|one| &one.clocks);
-        let left = left.filter(|clock| clock.state == duty::view::ClockState::Running).map(|clock| (clock.due - self.now).0 / 1_000).min();
+        let left = left
+            .filter(|clock| clock.state == duty::view::ClockState::Running)
+            .map(|clock| (clock.due - self.now).0 / 1_000)
+            .min();
         self.parts.metrics.time_left.set(left.unwrap_or(7_200));
         self.parts.state.send_replace(Arc::new(self.shown.clone()));
-        let progress = Progress { offset: self.next.offset, now: Some(self.now), indexed: self.indexed, version: self.version };
+        let progress =
+            Progress { offset: self.next.offset, now: Some(self.now), indexed: self.indexed, version: self.version };
         self.parts.progress.send_replace(progress);
     }
 
@@ -540,14 +592,18 @@ impl Desk {
 /// The incident's id, where it is about a person in danger.
 fn restricted_of(entry: &Entry) -> Option<String> {
     match &entry.event {
-        Event::IncidentRaised { incident, finding } if finding.kind == FindingKind::PersonInDanger => Some(incident.clone()),
+        Event::IncidentRaised { incident, finding } if finding.kind == FindingKind::PersonInDanger => {
+            Some(incident.clone())
+        }
         _ => None,
     }
 }
 
 fn incident_of(command: &Command) -> &str {
     match command {
-        Command::Acknowledge { incident, .. } | Command::Confirm { incident, .. } | Command::Dismiss { incident, .. } => incident,
+        Command::Acknowledge { incident, .. }
+        | Command::Confirm { incident, .. }
+        | Command::Dismiss { incident, .. } => incident,
     }
 }
 
@@ -607,7 +663,8 @@ pub fn read_all(reader: &Reader, records: &[Record], threads: usize) -> Vec<Opti
     }
     let share = records.len().div_ceil(threads);
     std::thread::scope(|scope| {
-        let parts: Vec<_> = records.chunks(share).map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())).collect();
+        let parts: Vec<_> =
+            records.chunks(share).map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())).collect();
         let mut all = Vec::with_capacity(records.len());
         for part in parts {
             match part.join() {

@@ -70,7 +70,8 @@ impl House for Rooms {
 
     fn view(&self) -> Arc<View> {
         let shown = self.shown.borrow().clone();
-        let dead_letters = self.store.dead_letter_counts().map_or(0, |counts| counts.iter().map(|(_, count)| count).sum());
+        let dead_letters =
+            self.store.dead_letter_counts().map_or(0, |counts| counts.iter().map(|(_, count)| count).sum());
         let channels = self.channels.iter().map(|name| (name.clone(), shown.channels.get(name).copied())).collect();
         Arc::new(View {
             now: Some(self.clock.now()),
@@ -111,7 +112,9 @@ impl House for Rooms {
     }
 
     fn command<'a>(&'a self, command: Command) -> Answering<'a, Result<IncidentView, CommandRefused>> {
-        Box::pin(async move { self.ask(|reply| Ask::Command(command, reply)).await.unwrap_or(Err(CommandRefused::Unavailable)) })
+        Box::pin(async move {
+            self.ask(|reply| Ask::Command(command, reply)).await.unwrap_or(Err(CommandRefused::Unavailable))
+        })
     }
 
     fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer> {

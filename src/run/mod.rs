@@ -15,9 +15,9 @@ pub mod serve;
 pub mod tables;
 pub mod user;
 
+use crate::mention::Refused;
 use crate::settings::{Overrides, Settings};
 use anyhow::anyhow;
-use crate::mention::Refused;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 /// Options of `yuqing replay`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  yuqing replay day.jsonl --to http --speed max --token TOKEN\n  yuqing replay day.jsonl.zst --to folder")]
+#[command(
+    after_help = "Examples:\n  yuqing replay day.jsonl --to http --speed max --token TOKEN\n  yuqing replay day.jsonl.zst --to folder"
+)]
 pub struct Options {
     /// File of mentions (.jsonl, .zst, .gz), or `-`
     pub file: PathBuf,
@@ -52,7 +54,8 @@ pub fn speed(text: &str) -> Result<Speed, String> {
     if text == "max" {
         return Ok(Speed::Max);
     }
-    let times = text.strip_suffix('x').unwrap_or(text).parse::<f64>().ok().filter(|times| *times > 0.0 && times.is_finite());
+    let times =
+        text.strip_suffix('x').unwrap_or(text).parse::<f64>().ok().filter(|times| *times > 0.0 && times.is_finite());
     times.map(Speed::Times).ok_or_else(|| format!("`{text}` is no speed; write max or 60x"))
 }
 
@@ -160,11 +163,13 @@ impl Sender {
         }
         let body = std::mem::take(batch);
         loop {
-            let mut request = self.client.post(&self.url).header("content-type", "application/x-ndjson").body(body.clone());
+            let mut request =
+                self.client.post(&self.url).header("content-type", "application/x-ndjson").body(body.clone());
             if let Some(token) = &self.token {
                 request = request.bearer_auth(token);
             }
-            let answer = request.send().await.with_context(|| format!("cannot reach {}; is `yuqing run` up?", self.url))?;
+            let answer =
+                request.send().await.with_context(|| format!("cannot reach {}; is `yuqing run` up?", self.url))?;
             let status = answer.status().as_u16();
             if status == 429 {
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 /// Options of `yuqing search`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  yuqing search '扬子洲 AND 冒水'\n  yuqing search 'level:L4 time:24h'\n  yuqing search 'id:\"weibo:1\"'")]
+#[command(
+    after_help = "Examples:\n  yuqing search '扬子洲 AND 冒水'\n  yuqing search 'level:L4 time:24h'\n  yuqing search 'id:\"weibo:1\"'"
+)]
 pub struct Options {
     /// Words, "phrases", AND OR NOT ( ), field:value, time:24h, prefix*
     pub query: String,
@@ -29,7 +31,8 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let (mut cursor, mut told, mut took) = (None, 0, 0);
     let total = loop {
         let limit = (options.limit - told).min(crate::limits::PAGE);
-        let query = Query { q: options.query.clone(), limit, cursor: cursor.take(), sort: None, now: Clock::Real.now() };
+        let query =
+            Query { q: options.query.clone(), limit, cursor: cursor.take(), sort: None, now: Clock::Real.now() };
         let page = match searcher.search(&query) {
             Err(QueryError::Syntax(detail)) => {
                 eprintln!("yuqing: query: {detail}");
@@ -43,7 +46,13 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
                 line["type"] = "hit".into();
                 say(&line);
             } else {
-                println!("{}  {:<10} {}  {}", hit.created_at.rfc3339_shanghai(), hit.platform, hit.level, highlighted(&hit.text, &hit.highlights));
+                println!(
+                    "{}  {:<10} {}  {}",
+                    hit.created_at.rfc3339_shanghai(),
+                    hit.platform,
+                    hit.level,
+                    highlighted(&hit.text, &hit.highlights)
+                );
             }
         }
         told += page.hits.len();

@@ -3,10 +3,10 @@
 use crate::assess::Reader;
 use crate::assess::{Locate, Place, place};
 use crate::intake::IntakeConfig;
-use crate::mention::PlaceTag;
-use crate::text::Normal;
 use crate::lexicon::{Fault, Lexicon, Sources, places::Gazetteer};
+use crate::mention::PlaceTag;
 use crate::rule::settings::Rules;
+use crate::text::Normal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ pub fn load(sources: &Sources) -> Result<Tables, Vec<Fault>> {
     let rules = rules.map_err(|more| faults.extend(more)).ok();
     match (lexicon, places, rules) {
         (Some(lexicon), Some(places), Some(rules)) => {
-            let door = IntakeConfig { platforms: lexicon.platforms.keys().cloned().collect(), accounts: accounts(&lexicon) };
+            let door =
+                IntakeConfig { platforms: lexicon.platforms.keys().cloned().collect(), accounts: accounts(&lexicon) };
             let districts = places.districts().map(|(code, name)| (code.to_owned(), name.to_owned()));
             let units = lexicon.units.iter().map(|unit| (unit.id.clone(), unit.name.clone()));
             let names = districts.chain(units).collect();

@@ -12,8 +12,21 @@ macro_rules! embedded {
 }
 
 embedded!(
-    "calendar.csv", "classes.toml", "cues.tsv", "elsewhere.tsv", "homophones.tsv", "noise.tsv", "patterns.tsv", "place-phrases.tsv",
-    "places.tsv", "platforms.toml", "rules.toml", "terms.tsv", "townships.tsv", "units.tsv", "user-words.txt",
+    "calendar.csv",
+    "classes.toml",
+    "cues.tsv",
+    "elsewhere.tsv",
+    "homophones.tsv",
+    "noise.tsv",
+    "patterns.tsv",
+    "place-phrases.tsv",
+    "places.tsv",
+    "platforms.toml",
+    "rules.toml",
+    "terms.tsv",
+    "townships.tsv",
+    "units.tsv",
+    "user-words.txt",
 );
 
 /// Reads the folder; `must_exist` where a person named it.

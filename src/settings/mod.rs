@@ -7,7 +7,7 @@ mod dictionaries;
 mod raw;
 
 pub use dictionaries::read_dictionaries;
-pub use raw::{read, KafkaRaw, Raw};
+pub use raw::{KafkaRaw, Raw, read};
 
 use crate::duty::plan::{self, Plan};
 use crate::lexicon::{Fault, Sources};
@@ -107,10 +107,16 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
     };
     for officer in &raw.officers {
         for channel in officer.channels.iter().filter(|channel| !names.contains(channel)) {
-            fault(&raw.place("officers"), format!("officer `{}` names channel `{channel}`, which no [[channels]] defines", officer.name));
+            fault(
+                &raw.place("officers"),
+                format!("officer `{}` names channel `{channel}`, which no [[channels]] defines", officer.name),
+            );
         }
     }
-    let channels = match Channels::check(raw.channels.clone(), crate::outlet::OutletRaw { public_url: public_url.clone(), ..raw.outlet.clone() }) {
+    let channels = match Channels::check(
+        raw.channels.clone(),
+        crate::outlet::OutletRaw { public_url: public_url.clone(), ..raw.outlet.clone() },
+    ) {
         Ok(channels) => Some(channels),
         Err(details) => {
             details.into_iter().for_each(|detail| fault(&raw.place("channels"), detail));

@@ -104,14 +104,28 @@ pub struct Raw {
 impl Raw {
     /// The plan of duty as the sections give it.
     pub fn plan(&self) -> PlanRaw {
-        let levels = |channel: &ChannelRaw| channel.levels.clone().unwrap_or_else(|| vec![Level::L2, Level::L3, Level::L4]);
+        let levels =
+            |channel: &ChannelRaw| channel.levels.clone().unwrap_or_else(|| vec![Level::L2, Level::L3, Level::L4]);
         PlanRaw {
             // Who has no channel cannot be called: their step of the ladder is skipped, and said so.
-            officers: self.officers.iter().filter(|one| !one.channels.is_empty()).map(|one| OfficerPlan { name: one.name.clone(), channels: one.channels.clone() }).collect(),
-            roster: self.officers.iter().map(|one| if one.channels.is_empty() { String::new() } else { one.name.clone() }).collect(),
+            officers: self
+                .officers
+                .iter()
+                .filter(|one| !one.channels.is_empty())
+                .map(|one| OfficerPlan { name: one.name.clone(), channels: one.channels.clone() })
+                .collect(),
+            roster: self
+                .officers
+                .iter()
+                .map(|one| if one.channels.is_empty() { String::new() } else { one.name.clone() })
+                .collect(),
             ladder_minutes: [Level::L3, Level::L4].map(|level| (level, self.duty.ladder_minutes.clone())).into(),
             acknowledgement_minutes: self.duty.ack_minutes,
-            channels: self.channels.iter().map(|one| ChannelPlan { name: one.name.clone(), levels: levels(one), officer: one.officer.clone() }).collect(),
+            channels: self
+                .channels
+                .iter()
+                .map(|one| ChannelPlan { name: one.name.clone(), levels: levels(one), officer: one.officer.clone() })
+                .collect(),
             ..PlanRaw::default()
         }
     }
@@ -125,7 +139,8 @@ impl Raw {
 /// Reads one file over `raw`; gives its faults.
 pub fn read(file: &str, text: &str, raw: &mut Raw) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let fault = |at: usize, detail: &str| Fault { file: file.to_owned(), line: line_of(text, at), detail: detail.to_owned() };
+    let fault =
+        |at: usize, detail: &str| Fault { file: file.to_owned(), line: line_of(text, at), detail: detail.to_owned() };
     let table = match DeTable::parse(text) {
         Ok(table) => table.into_inner(),
         Err(error) => return vec![fault(error.span().map_or(0, |span| span.start), error.message())],
@@ -162,7 +177,11 @@ fn set<'de, T: Deserialize<'de>>(value: Spanned<DeValue<'de>>) -> Result<T, toml
 }
 
 /// Every element of an array of tables by itself, so that one bad one does not hide the next.
-fn each<'de, T: Deserialize<'de>>(value: Spanned<DeValue<'de>>, faults: &mut Vec<Fault>, fault: &dyn Fn(usize, &str) -> Fault) -> Result<Vec<T>, toml::de::Error> {
+fn each<'de, T: Deserialize<'de>>(
+    value: Spanned<DeValue<'de>>,
+    faults: &mut Vec<Fault>,
+    fault: &dyn Fn(usize, &str) -> Fault,
+) -> Result<Vec<T>, toml::de::Error> {
     let at = value.span().start;
     let DeValue::Array(items) = value.into_inner() else {
         faults.push(fault(at, "must be written as [[…]]"));

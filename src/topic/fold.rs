@@ -7,6 +7,7 @@
 use super::finger::{Names, Window, key, says_enough, signature};
 use super::like::{Likes, Terms, terms};
 use super::rules::{FoldRules, HeatRules};
+use super::scene::Scenes;
 use super::store::{self, Topic, event_time};
 use super::{Joined, TopicId};
 use crate::assess::Reading;
@@ -39,6 +40,7 @@ pub struct Topics {
     window: Window,
     names: Names,
     likes: Likes,
+    scenes: Scenes,
 }
 
 fn hours(n: f64) -> Span {
@@ -67,6 +69,9 @@ impl Topics {
         if let Some(content) = content.as_ref().filter(|_| !same) {
             self.by_content(content, mention, reading, rules, &mut votes);
         }
+        if votes.is_empty() && mention.kind != Kind::Listing && mention.kind != Kind::Message {
+            self.by_scene(reading, at, rules, &mut votes);
+        }
         let (topic, joined) = votes.first().copied().unwrap_or_else(|| (self.open(at), Joined::New));
         let mut merged = Vec::new();
         let mut stays = topic;
@@ -80,6 +85,9 @@ impl Topics {
         }
         if let Some(content) = content {
             self.likes.add(stays, &content);
+        }
+        if mention.kind != Kind::Listing && mention.kind != Kind::Message {
+            self.scenes.add(reading, at, stays, rules.scene_hours);
         }
         self.name(mention, at, stays, rules);
         self.shrink(rules.topics);
@@ -168,6 +176,14 @@ impl Topics {
                 }
             }
         }
+    }
+
+    /// The hazard of the same class that is told of at the same place now.
+    fn by_scene(&self, reading: &Reading, at: Instant, rules: &FoldRules, votes: &mut Vec<(u64, Joined)>) {
+        let near = self.scenes.near(reading, at, rules.scene_hours);
+        let met =
+            near.into_iter().filter_map(|topic| self.living(topic)).find(|&topic| !self.contradicts(topic, reading));
+        votes.extend(met.map(|topic| (topic, Joined::Scene)));
     }
 
     fn contradicts(&self, topic: u64, reading: &Reading) -> bool {

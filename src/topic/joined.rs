@@ -21,6 +21,8 @@ pub enum Joined {
     Near(u8),
     /// It tells of the same with other words; percent of likeness.
     Alike(u8),
+    /// A hazard of the same class at the same place now.
+    Scene,
     /// Kept out of everything: a person in danger.
     KeptOut,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Joined {
             Joined::Same => f.write_str("文字完全相同"),
             Joined::Near(percent) => write!(f, "文字近乎相同（{percent}%）"),
             Joined::Alike(percent) => write!(f, "所述内容相近（相似度 {percent}%）"),
+            Joined::Scene => f.write_str("同一地点、同类险情，时间相近"),
             Joined::KeptOut => f.write_str("涉及个人安危，不并入话题"),
         }
     }

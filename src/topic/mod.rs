@@ -7,6 +7,7 @@ mod joined;
 mod kept;
 mod like;
 pub mod rules;
+mod scene;
 mod store;
 
 pub use fold::{Folded, Topics};

@@ -24,6 +24,8 @@ pub struct FoldRules {
     pub half_life_hours: f64,
     /// The same between citizen messages.
     pub message_half_life_hours: f64,
+    /// Hours within which hazards of one class at one place are one event.
+    pub scene_hours: f64,
     /// Topics kept at most; small, quiet, old ones go first.
     pub topics: usize,
 }
@@ -40,6 +42,7 @@ impl Default for FoldRules {
             merge: 0.5,
             half_life_hours: 72.0,
             message_half_life_hours: 87_600.0,
+            scene_hours: 3.0,
             topics: 50_000,
         }
     }

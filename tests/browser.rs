@@ -122,3 +122,44 @@ async fn walk(browser: &Browser, base: &str, user: &str, password: &str) -> Resu
     let text = picture.as_str().ok_or("no picture")?;
     Ok(base64::engine::general_purpose::STANDARD.decode(text)?)
 }
+
+/// A chromedriver on a free port, ended with the test.
+struct Driver(std::process::Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_officer_sees_an_incident_arrive_and_takes_it() {
+    use crate::house::{Running, folder, mention, wait};
+    if std::process::Command::new("chromedriver").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: chromedriver is not installed; scripts/install-test-parts installs it");
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("addr").port();
+    let silent = std::process::Stdio::null;
+    let child = std::process::Command::new("chromedriver").arg(format!("--port={port}")).stdout(silent()).stderr(silent()).spawn();
+    let _driver = Driver(child.expect("chromedriver starts"));
+    let status = format!("http://127.0.0.1:{port}/status");
+    let client = crate::house::client();
+    wait("chromedriver", || async { client.get(&status).send().await.is_ok() }).await;
+    let data = folder();
+    let house = Running::first(data.path(), &[]);
+    let (user, password) = house.password.clone().expect("said once");
+    let base = house.url("");
+    let walk = tokio::spawn(async move { board_shows_an_incident_and_takes_it(&base, &user, &password, port).await });
+    // The officer is logged in and looks at a quiet board when the incident arrives.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let text = "红谷滩区凤凰洲街道一栋居民楼着火了，有3个人被困在楼上，快来救人";
+    assert_eq!(house.post(mention("weibo:browser", text, "a", 30)).await.1["accepted"], 1);
+    let picture = walk.await.expect("the walk ends").expect("the officer has it");
+    assert!(picture.starts_with(b"\x89PNG"), "a picture was taken");
+    if let Ok(path) = std::env::var("YUQING_PICTURE") {
+        std::fs::write(path, picture).expect("written");
+    }
+}

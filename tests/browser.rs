@@ -98,19 +98,27 @@ pub async fn board_shows_an_incident_and_takes_it(
     user: &str,
     password: &str,
     chromedriver_port: u16,
+    logged_in: tokio::sync::oneshot::Sender<()>,
 ) -> Result<Vec<u8>, Failed> {
     let browser = Browser::open(chromedriver_port).await?;
-    let seen = walk(&browser, base, user, password).await;
+    let seen = walk(&browser, base, user, password, logged_in).await;
     browser.client.delete(&browser.session).send().await?;
     seen
 }
 
-async fn walk(browser: &Browser, base: &str, user: &str, password: &str) -> Result<Vec<u8>, Failed> {
+async fn walk(
+    browser: &Browser,
+    base: &str,
+    user: &str,
+    password: &str,
+    logged_in: tokio::sync::oneshot::Sender<()>,
+) -> Result<Vec<u8>, Failed> {
     browser.goto(&format!("{base}/login")).await?;
     browser.write("//input[@name='user']", user).await?;
     browser.write("//input[@name='password']", password).await?;
     browser.click("//main//form//button").await?;
     browser.wait("//p[contains(@class,'live') and contains(., '已连接')]").await?;
+    logged_in.send(()).map_err(|()| "nobody waits for the login")?;
     let row = browser.wait("//main//*[@data-incident]//a[starts-with(@href,'/incidents/')]").await?;
     let href = browser.get(&format!("/element/{row}/attribute/href")).await?;
     let path = href.as_str().ok_or("the row has no address")?;
@@ -143,7 +151,11 @@ async fn an_officer_sees_an_incident_arrive_and_takes_it() {
     }
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("addr").port();
     let silent = std::process::Stdio::null;
-    let child = std::process::Command::new("chromedriver").arg(format!("--port={port}")).stdout(silent()).stderr(silent()).spawn();
+    let child = std::process::Command::new("chromedriver")
+        .arg(format!("--port={port}"))
+        .stdout(silent())
+        .stderr(silent())
+        .spawn();
     let _driver = Driver(child.expect("chromedriver starts"));
     let status = format!("http://127.0.0.1:{port}/status");
     let client = crate::house::client();
@@ -152,9 +164,13 @@ async fn an_officer_sees_an_incident_arrive_and_takes_it() {
     let house = Running::first(data.path(), &[]);
     let (user, password) = house.password.clone().expect("said once");
     let base = house.url("");
-    let walk = tokio::spawn(async move { board_shows_an_incident_and_takes_it(&base, &user, &password, port).await });
+    let (logged_in, seen) = tokio::sync::oneshot::channel();
+    let walk =
+        tokio::spawn(
+            async move { board_shows_an_incident_and_takes_it(&base, &user, &password, port, logged_in).await },
+        );
     // The officer is logged in and looks at a quiet board when the incident arrives.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    seen.await.expect("the officer logs in");
     let text = "红谷滩区凤凰洲街道一栋居民楼着火了，有3个人被困在楼上，快来救人";
     assert_eq!(house.post(mention("weibo:browser", text, "a", 30)).await.1["accepted"], 1);
     let picture = walk.await.expect("the walk ends").expect("the officer has it");

@@ -46,7 +46,7 @@ fn hold(shared: &Path, script: &str, floor: &str, mut args: Vec<String>) {
 }
 
 macro_rules! words {
-    ($($part:expr),* $(,)?) => { vec![$($part.to_string()),*] };
+    ($($part:expr),* $(,)?) => { [$($part.to_string()),*].to_vec() };
 }
 
 fn data() -> Option<std::path::PathBuf> {

@@ -1,13 +1,13 @@
 //! The wiring of one process, in one straight line; tear-down is the reverse.
 
 use crate::clock::Clock;
-use crate::duty::event::{Entry, Notice};
+use crate::duty::event::Notice;
 use crate::index::{Searcher, Writer};
 use crate::intake::{Intake, folder};
 use crate::ledger::Store;
 use crate::ledger::sqlite::Sqlite;
 use crate::metrics::Metrics;
-use crate::run::desk::{Ask, Desk, Parts, Progress, Shown};
+use crate::run::desk::{Ask, Desk, Observer, Parts, Progress, Shown};
 use crate::run::house::Rooms;
 use crate::run::tables;
 use crate::settings::Settings;
@@ -47,9 +47,6 @@ pub struct App {
     failed: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
 }
-
-/// Hears every committed ledger entry.
-pub type Observer = Box<dyn FnMut(&Entry) + Send>;
 
 impl App {
     /// Opens everything and starts listening.

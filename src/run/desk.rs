@@ -6,123 +6,24 @@
 //! every deadline due before a record's arrival falls due before the record is looked at, so the same stream gives the
 //! same decisions however it was batched; the clock moves time on only when the stream has been read to its end.
 
+mod answer;
+mod parts;
+
+pub use parts::{Ask, DeskError, Observer, Parts, Progress, Shown};
+
 use crate::assess::{Reader, Reading};
-use crate::clock::Clock;
-use crate::duty::event::{Entry, Event, Notice};
-use crate::duty::view::IncidentView;
-use crate::duty::{self, Command, Input, Plan, State, Verdict};
-use crate::index::Writer;
-use crate::intake::{Body, Record, Source, SourceError};
-use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Step, Store, StoreError};
+use crate::duty::event::{Entry, Event};
+use crate::duty::{self, Input, State, Verdict};
+use crate::intake::{Body, Record};
+use crate::ledger::{DeadLetter, Evidence, Position, Step};
 use crate::limits;
 use crate::mention::Mention;
-use crate::metrics::Metrics;
 use crate::rule::watch::{Taken, Watch};
 use crate::rule::{Finding, FindingKind};
 use crate::time::{Instant, Span};
 use crate::topic::TopicId;
-use crate::web::{CommandRefused, TopicView};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use tokio::sync::{mpsc, oneshot, watch};
-
-/// What others ask of the desk; every answer travels back through its own channel.
-pub enum Ask {
-    /// A person's command.
-    Command(Command, oneshot::Sender<Result<IncidentView, CommandRefused>>),
-    /// An attempt to send ended.
-    Sent(String, Verdict),
-    /// Growth and members of an incident's topic.
-    Topic(String, oneshot::Sender<TopicView>),
-    /// An entry for the audit.
-    Audit(String, Event),
-    /// Read what is there, make everything durable, and stop.
-    Stop,
-}
-
-/// What the desk tells the rest of the house after each step.
-#[derive(Clone, Debug, Default)]
-pub struct Progress {
-    /// Next offset to read.
-    pub offset: u64,
-    /// Time up to which every deadline has been looked at.
-    pub now: Option<Instant>,
-    /// Next offset that search does not show yet.
-    pub indexed: u64,
-    /// Counts each change of the duty state.
-    pub version: u64,
-}
-
-/// Everything the desk is made of.
-pub struct Parts {
-    /// The time.
-    pub clock: Clock,
-    /// The truth of duty.
-    pub store: Arc<dyn Store>,
-    /// The stream.
-    pub source: Box<dyn Source>,
-    /// Reads mentions.
-    pub reader: Arc<Reader>,
-    /// Rules for topics.
-    pub rules: crate::rule::settings::Rules,
-    /// Who is called and when.
-    pub plan: Plan,
-    /// Search shards.
-    pub index: Writer,
-    /// Milliseconds between index commits.
-    pub commit_ms: u64,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
-    /// Questions and commands.
-    pub asks: Receiver<Ask>,
-    /// Notices that are due.
-    pub due: mpsc::Sender<Notice>,
-    /// Progress after each step.
-    pub progress: watch::Sender<Progress>,
-    /// The state as the console shows it.
-    pub state: watch::Sender<Arc<Shown>>,
-    /// Hears every committed entry.
-    pub observer: Box<dyn FnMut(&Entry) + Send>,
-    /// Threads that read texts.
-    pub readers: usize,
-}
-
-/// What of the desk's memory the console shows.
-#[derive(Clone, Debug, Default)]
-pub struct Shown {
-    /// Incidents, newest first, restricted ones left out.
-    pub incidents: Vec<IncidentView>,
-    /// Incidents about a person in danger.
-    pub restricted: Vec<IncidentView>,
-    /// Last mention read.
-    pub last_mention: Option<Instant>,
-    /// Shanghai day of `per_hour`.
-    pub day: Option<crate::time::Day>,
-    /// Mentions read per hour of the day.
-    pub per_hour: Vec<u64>,
-    /// Why mentions of note did not wake anybody.
-    pub withheld: BTreeMap<String, u64>,
-    /// Whether each channel's last attempt was accepted.
-    pub channels: BTreeMap<String, bool>,
-}
-
-/// What stops the desk.
-#[derive(thiserror::Error, Debug)]
-pub enum DeskError {
-    /// The store failed or fenced us.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The stream failed.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The index failed.
-    #[error("index: {0}")]
-    Index(String),
-    /// A checkpoint cannot be read.
-    #[error("checkpoint: {0}")]
-    Checkpoint(String),
-}
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 
 /// Mentions of note whose texts may become evidence when their topic is raised.
 const RECENT_MENTIONS: usize = 20_000;
@@ -303,7 +204,8 @@ impl Desk {
                 }
                 _ => {}
             }
-            if !quiet && !(decisions.events.is_empty() && decisions.evidence.is_empty()) {
+            let decided = !decisions.events.is_empty() || !decisions.evidence.is_empty();
+            if !quiet && decided {
                 decisions.dead_letters = std::mem::take(&mut dead);
                 decisions.position = Some(self.swap(pending, offset + 1));
                 pending = offset + 1;
@@ -384,10 +286,10 @@ impl Desk {
             }
         }
         let incident = taken.topic.and_then(|topic| self.topics.get(&topic).cloned());
-        if let Some(incident) = incident {
-            if let Some(one) = self.evidence_one(&incident, &mention.id, &joined) {
-                step.evidence.push(one);
-            }
+        if let Some(incident) = incident
+            && let Some(one) = self.evidence_one(&incident, &mention.id, &joined)
+        {
+            step.evidence.push(one);
         }
     }
 
@@ -459,134 +361,6 @@ impl Desk {
             _ => {}
         }
     }
-
-    fn answer(&mut self, ask: Ask) -> Result<(), DeskError> {
-        match ask {
-            Ask::Command(command, reply) => {
-                self.tick_if_read()?;
-                let incident = incident_of(&command).to_owned();
-                let outcome = match duty::apply(&self.state, &self.parts.plan, self.now, Input::Command(command)) {
-                    Ok(events) => {
-                        let at = self.now;
-                        let events = events.into_iter().map(|(actor, event)| (at, actor, event)).collect();
-                        self.commit(Step { events, ..Step::default() })?;
-                        self.state.incident(&incident).ok_or(CommandRefused::NotFound)
-                    }
-                    Err(refusal) => Err(refused(refusal)),
-                };
-                self.show();
-                // The one who asked may have gone.
-                let _ = reply.send(outcome);
-            }
-            Ask::Sent(key, verdict) => {
-                self.tick_if_read()?;
-                self.in_flight.remove(&key);
-                if let Ok(events) = duty::apply(&self.state, &self.parts.plan, self.now, Input::Sent { key, verdict }) {
-                    let at = self.now;
-                    let events = events.into_iter().map(|(actor, event)| (at, actor, event)).collect();
-                    self.commit(Step { events, ..Step::default() })?;
-                }
-                self.show();
-            }
-            Ask::Topic(incident, reply) => {
-                let topic = self.topics.iter().rev().find(|(_, id)| **id == incident).map(|(topic, _)| *topic);
-                let view = topic.map(|topic| {
-                    let (mentions, mentions_total) = self.watch.members(topic);
-                    TopicView { growth: self.watch.growth(topic), mentions, mentions_total }
-                });
-                let _ = reply.send(view.unwrap_or_default());
-            }
-            Ask::Audit(actor, event) => {
-                let at = self.now.max(self.parts.clock.now());
-                self.commit(Step { events: vec![(at, actor, event)], ..Step::default() })?;
-            }
-            Ask::Stop => {}
-        }
-        Ok(())
-    }
-
-    fn tick_if_read(&mut self) -> Result<(), DeskError> {
-        let clock = self.parts.clock.now();
-        if self.parts.source.at_end() && self.next.offset >= self.decided { self.tick(clock) } else { Ok(()) }
-    }
-
-    /// Index commit and checkpoint when due, notices that are due, progress and view.
-    fn settle(&mut self, last: bool) -> Result<(), DeskError> {
-        let due = self.last_commit.elapsed().as_millis() as u64 >= self.parts.commit_ms;
-        if (due && self.dirty) || last {
-            self.parts.index.commit(self.next.offset).map_err(|error| DeskError::Index(error.to_string()))?;
-            self.indexed = self.indexed.max(self.next.offset);
-            self.dirty = false;
-            self.last_commit = std::time::Instant::now();
-            // Only what the index holds may be checkpointed: a restart reads the stream from there for both.
-            if self.next.offset >= self.checkpointed + CHECKPOINT_RECORDS || (last && self.next.offset >= self.decided)
-            {
-                let position = Position { offset: self.next.offset, ..self.next.clone() };
-                self.parts.store.put_checkpoint(Checkpoint {
-                    position,
-                    version: CHECKPOINT_VERSION,
-                    body: self.watch.save(),
-                })?;
-                self.checkpointed = self.next.offset;
-            }
-        }
-        for notice in self.state.due_notices(self.now) {
-            let key = notice.key.clone();
-            self.channels.entry(key.clone()).or_insert_with(|| notice.channel.clone());
-            if !self.in_flight.contains(&key) && self.parts.due.try_send(notice).is_ok() {
-                self.in_flight.insert(key);
-            }
-        }
-        self.show();
-        Ok(())
-    }
-
-    fn show(&mut self) {
-        if self.shown_version != Some(self.version) {
-            self.shown.incidents = self.state.incidents();
-            self.shown.restricted = self.restricted.iter().filter_map(|id| self.state.incident(id)).collect();
-            self.shown_version = Some(self.version);
-        }
-        self.parts.metrics.topics.set(self.watch.topic_count() as i64);
-        self.parts.metrics.index_lag.set(self.next.offset.saturating_sub(self.indexed) as i64);
-        let left = self.shown.incidents.iter().filter(|one| one.state.is_open()).flat_map(|one| &one.clocks);
-        let left = left
-            .filter(|clock| clock.state == duty::view::ClockState::Running)
-            .map(|clock| (clock.due - self.now).0 / 1_000)
-            .min();
-        self.parts.metrics.time_left.set(left.unwrap_or(7_200));
-        self.parts.state.send_replace(Arc::new(self.shown.clone()));
-        let progress =
-            Progress { offset: self.next.offset, now: Some(self.now), indexed: self.indexed, version: self.version };
-        self.parts.progress.send_replace(progress);
-    }
-
-    fn count(&mut self, mention: &Mention) {
-        self.parts.metrics.mentions.with_label_values(&[&mention.platform]).inc();
-        let day = mention.collected_at.day();
-        if self.shown.day != Some(day) {
-            self.shown.day = Some(day);
-            self.shown.per_hour = vec![0; 24];
-            self.shown.withheld.clear();
-        }
-        self.shown.per_hour[(mention.collected_at.minute_of_day() / 60) as usize] += 1;
-        self.shown.last_mention = Some(mention.collected_at);
-    }
-
-    fn remember(&mut self, mention: &Mention, reading: &Reading) {
-        let assessment = &reading.assessment;
-        if assessment.person_in_danger || assessment.classes.is_empty() {
-            return;
-        }
-        if self.recent.insert(mention.id.clone(), mention.clone()).is_none() {
-            self.recent_order.push_back(mention.id.clone());
-        }
-        while self.recent_order.len() > RECENT_MENTIONS {
-            if let Some(oldest) = self.recent_order.pop_front() {
-                self.recent.remove(&oldest);
-            }
-        }
-    }
 }
 
 /// The incident's id, where it is about a person in danger.
@@ -596,22 +370,6 @@ fn restricted_of(entry: &Entry) -> Option<String> {
             Some(incident.clone())
         }
         _ => None,
-    }
-}
-
-fn incident_of(command: &Command) -> &str {
-    match command {
-        Command::Acknowledge { incident, .. }
-        | Command::Confirm { incident, .. }
-        | Command::Dismiss { incident, .. } => incident,
-    }
-}
-
-fn refused(refusal: duty::Refusal) -> CommandRefused {
-    match refusal {
-        duty::Refusal::NotFound => CommandRefused::NotFound,
-        duty::Refusal::Conflict(why) => CommandRefused::Conflict(why),
-        duty::Refusal::Invalid(why) => CommandRefused::Invalid(why),
     }
 }
 

@@ -132,7 +132,8 @@ impl House for Rooms {
             let page = tokio::task::spawn_blocking(move || searcher.search(&query)).await;
             let page = page.map_err(|_| QueryError::Failed("the search stopped".to_owned()))??;
             let searched = Event::Searched { by: by.clone(), purpose, query: q, total: page.total };
-            let audited = tokio::task::spawn_blocking(move || asks.send(Ask::Audit(by, searched)).is_ok()).await;
+            let audited =
+                tokio::task::spawn_blocking(move || asks.send(Ask::Audit(by, Box::new(searched))).is_ok()).await;
             match audited {
                 Ok(true) => Ok(page),
                 _ => Err(QueryError::Failed("the search could not be written to the audit".to_owned())),

@@ -37,12 +37,11 @@ pub fn say<T: serde::Serialize>(line: &T) {
     }
 }
 
+/// Takes a line with its number.
+pub type Visit<'a> = dyn FnMut(u64, Result<&[u8], Refused>) -> anyhow::Result<()> + 'a;
+
 /// Visits each record of a file; one that is too long is a refusal like any other. The first error of `visit` ends it.
-pub fn lines(
-    path: &std::path::Path,
-    progress: &mut dyn FnMut(u64),
-    visit: &mut dyn FnMut(u64, Result<&[u8], Refused>) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+pub fn lines(path: &std::path::Path, progress: &mut dyn FnMut(u64), visit: &mut Visit<'_>) -> anyhow::Result<()> {
     let mut failed = None;
     crate::intake::file::records(path, progress, &mut |number, line| {
         let line = line.map_err(|long| crate::mention::read::too_long(&long.head, number).refused);

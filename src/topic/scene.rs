@@ -55,10 +55,11 @@ impl Scenes {
                 None => vec![Class::Nd, Class::Ad, Class::Ph, Class::So],
             };
             for class in classes {
-                if let Some(&(topic, seen)) = self.latest.get(&(place.clone(), class)) {
-                    if fresh(seen) && !found.contains(&topic) {
-                        found.push(topic);
-                    }
+                if let Some(&(topic, seen)) = self.latest.get(&(place.clone(), class))
+                    && fresh(seen)
+                    && !found.contains(&topic)
+                {
+                    found.push(topic);
                 }
             }
             // A township or district that is named is enough to know that it is not the scene of another.

@@ -1,0 +1,156 @@
+//! What the desk does between records: answers, lets notices go, makes things durable, and shows its state.
+
+use super::parts::{Ask, DeskError, Progress};
+use super::{CHECKPOINT_RECORDS, CHECKPOINT_VERSION, Desk, RECENT_MENTIONS};
+use crate::assess::Reading;
+use crate::duty::{self, Command, Input};
+use crate::ledger::{Checkpoint, Position, Step};
+use crate::mention::Mention;
+use crate::web::{CommandRefused, TopicView};
+use std::sync::Arc;
+
+impl Desk {
+    pub(super) fn answer(&mut self, ask: Ask) -> Result<(), DeskError> {
+        match ask {
+            Ask::Command(command, reply) => {
+                self.tick_if_read()?;
+                let incident = incident_of(&command).to_owned();
+                let outcome = match duty::apply(&self.state, &self.parts.plan, self.now, Input::Command(command)) {
+                    Ok(events) => {
+                        let at = self.now;
+                        let events = events.into_iter().map(|(actor, event)| (at, actor, event)).collect();
+                        self.commit(Step { events, ..Step::default() })?;
+                        self.state.incident(&incident).ok_or(CommandRefused::NotFound)
+                    }
+                    Err(refusal) => Err(refused(refusal)),
+                };
+                self.show();
+                // The one who asked may have gone.
+                let _ = reply.send(outcome);
+            }
+            Ask::Sent(key, verdict) => {
+                self.tick_if_read()?;
+                self.in_flight.remove(&key);
+                if let Ok(events) = duty::apply(&self.state, &self.parts.plan, self.now, Input::Sent { key, verdict }) {
+                    let at = self.now;
+                    let events = events.into_iter().map(|(actor, event)| (at, actor, event)).collect();
+                    self.commit(Step { events, ..Step::default() })?;
+                }
+                self.show();
+            }
+            Ask::Topic(incident, reply) => {
+                let topic = self.topics.iter().rev().find(|(_, id)| **id == incident).map(|(topic, _)| *topic);
+                let view = topic.map(|topic| {
+                    let (mentions, mentions_total) = self.watch.members(topic);
+                    TopicView { growth: self.watch.growth(topic), mentions, mentions_total }
+                });
+                let _ = reply.send(view.unwrap_or_default());
+            }
+            Ask::Audit(actor, event) => {
+                let at = self.now.max(self.parts.clock.now());
+                self.commit(Step { events: vec![(at, actor, *event)], ..Step::default() })?;
+            }
+            Ask::Stop => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn tick_if_read(&mut self) -> Result<(), DeskError> {
+        let clock = self.parts.clock.now();
+        if self.parts.source.at_end() && self.next.offset >= self.decided { self.tick(clock) } else { Ok(()) }
+    }
+
+    /// Index commit and checkpoint when due, notices that are due, progress and view.
+    pub(super) fn settle(&mut self, last: bool) -> Result<(), DeskError> {
+        let due = self.last_commit.elapsed().as_millis() as u64 >= self.parts.commit_ms;
+        if (due && self.dirty) || last {
+            self.parts.index.commit(self.next.offset).map_err(|error| DeskError::Index(error.to_string()))?;
+            self.indexed = self.indexed.max(self.next.offset);
+            self.dirty = false;
+            self.last_commit = std::time::Instant::now();
+            // Only what the index holds may be checkpointed: a restart reads the stream from there for both.
+            if self.next.offset >= self.checkpointed + CHECKPOINT_RECORDS || (last && self.next.offset >= self.decided)
+            {
+                let position = Position { offset: self.next.offset, ..self.next.clone() };
+                self.parts.store.put_checkpoint(Checkpoint {
+                    position,
+                    version: CHECKPOINT_VERSION,
+                    body: self.watch.save(),
+                })?;
+                self.checkpointed = self.next.offset;
+            }
+        }
+        for notice in self.state.due_notices(self.now) {
+            let key = notice.key.clone();
+            self.channels.entry(key.clone()).or_insert_with(|| notice.channel.clone());
+            if !self.in_flight.contains(&key) && self.parts.due.try_send(notice).is_ok() {
+                self.in_flight.insert(key);
+            }
+        }
+        self.show();
+        Ok(())
+    }
+
+    pub(super) fn show(&mut self) {
+        if self.shown_version != Some(self.version) {
+            self.shown.incidents = self.state.incidents();
+            self.shown.restricted = self.restricted.iter().filter_map(|id| self.state.incident(id)).collect();
+            self.shown_version = Some(self.version);
+        }
+        self.parts.metrics.topics.set(self.watch.topic_count() as i64);
+        self.parts.metrics.index_lag.set(self.next.offset.saturating_sub(self.indexed) as i64);
+        let left = self.shown.incidents.iter().filter(|one| one.state.is_open()).flat_map(|one| &one.clocks);
+        let left = left
+            .filter(|clock| clock.state == duty::view::ClockState::Running)
+            .map(|clock| (clock.due - self.now).0 / 1_000)
+            .min();
+        self.parts.metrics.time_left.set(left.unwrap_or(7_200));
+        self.parts.state.send_replace(Arc::new(self.shown.clone()));
+        let progress =
+            Progress { offset: self.next.offset, now: Some(self.now), indexed: self.indexed, version: self.version };
+        self.parts.progress.send_replace(progress);
+    }
+
+    pub(super) fn count(&mut self, mention: &Mention) {
+        self.parts.metrics.mentions.with_label_values(&[&mention.platform]).inc();
+        let day = mention.collected_at.day();
+        if self.shown.day != Some(day) {
+            self.shown.day = Some(day);
+            self.shown.per_hour = vec![0; 24];
+            self.shown.withheld.clear();
+        }
+        self.shown.per_hour[(mention.collected_at.minute_of_day() / 60) as usize] += 1;
+        self.shown.last_mention = Some(mention.collected_at);
+    }
+
+    pub(super) fn remember(&mut self, mention: &Mention, reading: &Reading) {
+        let assessment = &reading.assessment;
+        if assessment.person_in_danger || assessment.classes.is_empty() {
+            return;
+        }
+        if self.recent.insert(mention.id.clone(), mention.clone()).is_none() {
+            self.recent_order.push_back(mention.id.clone());
+        }
+        while self.recent_order.len() > RECENT_MENTIONS {
+            if let Some(oldest) = self.recent_order.pop_front() {
+                self.recent.remove(&oldest);
+            }
+        }
+    }
+}
+
+fn incident_of(command: &Command) -> &str {
+    match command {
+        Command::Acknowledge { incident, .. }
+        | Command::Confirm { incident, .. }
+        | Command::Dismiss { incident, .. } => incident,
+    }
+}
+
+fn refused(refusal: duty::Refusal) -> CommandRefused {
+    match refusal {
+        duty::Refusal::NotFound => CommandRefused::NotFound,
+        duty::Refusal::Conflict(why) => CommandRefused::Conflict(why),
+        duty::Refusal::Invalid(why) => CommandRefused::Invalid(why),
+    }
+}

@@ -177,7 +177,7 @@ impl Case<'_> {
             let level = Level::L2;
             return Some(Call::Raise(
                 level,
-                format!("{}，地点在本市，已上热榜且提及死亡{}", level_words(level), self.words()),
+                format!("{}，地点在本市，已上热榜的突发事件{}", level_words(level), self.words()),
             ));
         }
         if self.topic.facts.classes.is_empty() { self.discover() } else { None }
@@ -189,9 +189,11 @@ impl Case<'_> {
         let sensitive = facts.classes.keys().any(|class| {
             matches!(class, Class::Nd | Class::Ad | Class::Ph | Class::So | Class::Food | Class::Med | Class::Edu)
         });
+        let emergency =
+            facts.classes.keys().any(|class| matches!(class, Class::Nd | Class::Ad | Class::Ph | Class::So));
         let deaths = facts.claims.iter().any(|claim| claim.kind == ClaimKind::Deaths && claim.value != Some(0.0));
         let witness = self.mention.kind == Kind::Listing && is_credible(self.reading) && self.surety() == SURE;
-        witness && (deaths || (sensitive && facts.level >= Level::L2))
+        witness && (deaths || (sensitive && facts.level >= Level::L2) || (emergency && facts.level >= Level::L1))
     }
 
     /// Heat without known words.

@@ -1,6 +1,6 @@
 //! The desk: one thread that reads the stream, folds it, decides, and commits. The only writer of the ledger.
 //!
-//! Flows in: records of a [`Source`], commands, outcomes of sending. Flows out: ledger entries, index documents, a view,
+//! Flows in: records of a [`Source`](crate::intake::Source), commands, outcomes of sending. Flows out: ledger entries, index documents, a view,
 //! notices due. One record that decides something closes a step: its events, its evidence and the position after it are
 //! one transaction, so a crash between any two instructions repeats nothing and loses nothing. Time is the stream's:
 //! every deadline due before a record's arrival falls due before the record is looked at, so the same stream gives the

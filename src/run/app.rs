@@ -25,6 +25,8 @@ const ASKS: usize = 1_024;
 const DUE: usize = 256;
 /// Notices being sent at once: a slow receiver holds up no other.
 const SENDING: usize = 16;
+/// Seconds between two looks for salts to destroy.
+const FORGET_S: u64 = 3_600;
 /// How long a one-tap link may be used: the first-notice clock.
 const LINK_HOLDS: crate::time::Span = crate::time::Span::hours(2);
 /// Milliseconds between two looks into the watched folder.
@@ -143,8 +145,9 @@ impl App {
         });
         let sender = Senders { channels: settings.channels.clone(), clock: clock.clone(), asks: asks.clone(), links };
         tokio::spawn(send(notices, sender));
+        let forgetting = stopped.clone();
         tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), stopped));
-        tokio::task::spawn_blocking(move || forget_salts(&*store, &clock));
+        tokio::spawn(forget(store, clock, forgetting));
         Ok(App { addr, bootstrap, progress, searcher, intake, asks, desk: Some(desk), failed, stop })
     }
 
@@ -273,10 +276,20 @@ async fn sweep(intake: Intake, inbox: std::path::PathBuf, mut stopped: watch::Re
     }
 }
 
-/// Salts of days that ended more than two days ago are destroyed at every start; the daily run is the operator's restart or timer.
-fn forget_salts(store: &dyn Store, clock: &Clock) {
-    let keep = (clock.now() - crate::limits::SALT_AGE).day();
-    if let Err(error) = store.destroy_salts_before(keep) {
-        tracing::error!(%error, "salts could not be destroyed");
+/// Destroys the salts of days that ended more than two days ago, at the start and every hour (public-trust rule 3).
+async fn forget(store: Arc<dyn Store>, clock: Clock, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let (store, keep) = (store.clone(), (clock.now() - crate::limits::SALT_AGE).day());
+        match tokio::task::spawn_blocking(move || store.destroy_salts_before(keep)).await {
+            Ok(Ok(days)) => {
+                days.iter().for_each(|day| tracing::info!(day = day.iso(), "the salt of a day was destroyed"))
+            }
+            Ok(Err(error)) => tracing::error!(%error, "salts could not be destroyed"),
+            Err(_) => return,
+        }
+        tokio::select! {
+            _ = tokio::time::sleep(std::time::Duration::from_secs(FORGET_S)) => {}
+            _ = stopped.wait_for(|&stop| stop) => return,
+        }
     }
 }

@@ -106,18 +106,21 @@ impl Raw {
     pub fn plan(&self) -> PlanRaw {
         let levels =
             |channel: &ChannelRaw| channel.levels.clone().unwrap_or_else(|| vec![Level::L2, Level::L3, Level::L4]);
+        // A channel that nothing defines is told as a fault of the officer, with its line; here it is passed over.
+        let known = |name: &&String| self.channels.iter().any(|channel| channel.name == **name);
+        let reached = |one: &OfficerRaw| one.channels.iter().filter(known).cloned().collect::<Vec<String>>();
         PlanRaw {
             // Who has no channel cannot be called: their step of the ladder is skipped, and said so.
             officers: self
                 .officers
                 .iter()
+                .map(|one| OfficerPlan { name: one.name.clone(), channels: reached(one) })
                 .filter(|one| !one.channels.is_empty())
-                .map(|one| OfficerPlan { name: one.name.clone(), channels: one.channels.clone() })
                 .collect(),
             roster: self
                 .officers
                 .iter()
-                .map(|one| if one.channels.is_empty() { String::new() } else { one.name.clone() })
+                .map(|one| if reached(one).is_empty() { String::new() } else { one.name.clone() })
                 .collect(),
             ladder_minutes: [Level::L3, Level::L4].map(|level| (level, self.duty.ladder_minutes.clone())).into(),
             acknowledgement_minutes: self.duty.ack_minutes,

@@ -58,6 +58,16 @@ impl Running {
         format!("http://{}{path}", self.addr)
     }
 
+    /// Starts on `data` and kills it with -9 after `delay`, whatever it is doing then: recovering, most of the time.
+    pub async fn start_and_kill(data: &Path, extra: &[&str], delay: Duration) {
+        let mut command = yuqing();
+        command.args(["run", "--json", "--open-intake", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(extra);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+        tokio::time::sleep(delay).await;
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("killed");

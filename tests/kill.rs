@@ -118,7 +118,7 @@ async fn play(lines: &[Vec<String>], kills: usize) -> (Vec<Value>, Vec<(String, 
     let mut done = 0;
     for batch in lines {
         // The killing moment walks from before the body to well after the answer, and into the next start-up.
-        let kill = kills > 0 && done < kills && (kills - done) * 2 >= 1;
+        let kill = done < kills;
         let body = batch.join("\n");
         let killer = Duration::from_micros((done as u64 * 997) % 9_000);
         if kill && done % 2 == 0 {
@@ -137,9 +137,9 @@ async fn play(lines: &[Vec<String>], kills: usize) -> (Vec<Value>, Vec<(String, 
         } else if kill {
             // Killed while it starts.
             house.kill();
-            let starting = Running::start(&data.path().join("data"), &extra);
-            tokio::time::sleep(killer * 4).await;
-            starting.kill();
+            // From before anything is opened to well after the doors are open.
+            let delay = Duration::from_millis((done as u64 * 37) % 500);
+            Running::start_and_kill(&data.path().join("data"), &extra, delay).await;
             done += 1;
             house = Running::start(&data.path().join("data"), &extra);
         }

@@ -135,7 +135,7 @@ impl Desk {
     /// Reads, decides and commits until asked to stop; then makes everything durable.
     pub fn run(mut self) -> Result<(), DeskError> {
         let started = Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
-        let at = self.now.max(self.parts.clock.now().min(self.now.max(self.parts.clock.now())));
+        let at = self.now.max(self.parts.clock.now());
         self.commit(Step { events: vec![(at, "machine".to_owned(), started)], ..Step::default() })?;
         loop {
             match self.parts.asks.try_recv() {

@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, default_value = "max", value_parser = speed)]
     pub speed: Speed,
     /// Token with the role intake
-    #[arg(long, env = "YUQING_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "YUQING_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
     pub token: Option<String>,
     /// Records in one body
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
@@ -93,7 +93,10 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
         }
     };
     bar.finish_and_clear();
-    if json {
+    if options.to == To::Folder {
+        // What becomes of its records is the running process's to say.
+        eprintln!("laid into {}", settings.inbox.display());
+    } else if json {
         say(&json!({"type": "summary", "accepted": totals.0, "duplicates": totals.1, "refused": totals.2}));
     } else {
         println!("{} accepted, {} known before, {} refused", totals.0, totals.1, totals.2);

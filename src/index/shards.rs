@@ -2,13 +2,14 @@
 //! the index; out: days, opened shards, the position read and durably written.
 
 use super::{IndexError, tokenizer};
+use crate::ledger::Positions;
 use crate::time::Day;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use tantivy::Index;
 
-/// Name of the file with the next offset to index.
+/// Name of the file with the next offset to index of each partition.
 const POSITION: &str = "position";
 
 /// An error of a file or folder.
@@ -56,23 +57,23 @@ pub fn sync_folder(folder: &Path) -> Result<(), IndexError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(io(folder))
 }
 
-/// The position file's word; 0 where there is none or it cannot be read (shards skip what they hold already).
-pub fn read_position(dir: &Path) -> Result<u64, IndexError> {
+/// What the position file says; nothing where there is none or it cannot be read (shards skip what they hold already).
+pub fn read_positions(dir: &Path) -> Result<Positions, IndexError> {
     let path = dir.join(POSITION);
     match fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim().parse().unwrap_or(0)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Positions::default()),
         Err(error) => Err(io(&path)(error)),
     }
 }
 
-/// Writes the position: a new file, synced, renamed, and the folder synced.
-pub fn write_position(dir: &Path, next: u64) -> Result<(), IndexError> {
+/// Writes the positions: a new file, synced, renamed, and the folder synced.
+pub fn write_positions(dir: &Path, next: &Positions) -> Result<(), IndexError> {
     let path = dir.join(POSITION);
     let fresh = dir.join("position.new");
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&fresh)?;
-        writeln!(file, "{next}")?;
+        file.write_all(&serde_json::to_vec(next)?)?;
         file.sync_all()?;
         fs::rename(&fresh, &path)
     };
@@ -80,21 +81,25 @@ pub fn write_position(dir: &Path, next: u64) -> Result<(), IndexError> {
     sync_folder(dir)
 }
 
-/// The position in a shard's last commit.
-pub fn payload(index: &Index) -> tantivy::Result<u64> {
-    Ok(index.load_metas()?.payload.and_then(|text| text.parse().ok()).unwrap_or(0))
+/// The positions in a shard's last commit.
+pub fn payload(index: &Index) -> tantivy::Result<Positions> {
+    let payload = index.load_metas()?.payload;
+    Ok(payload.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Position;
 
     #[test]
     fn the_position_outlives_the_process_and_only_days_are_shards() {
         let dir = tempfile::tempdir().expect("a folder");
-        assert_eq!(read_position(dir.path()).expect("reads"), 0);
-        write_position(dir.path(), 17).expect("writes");
-        assert_eq!(read_position(dir.path()).expect("reads"), 17);
+        assert_eq!(read_positions(dir.path()).expect("reads"), Positions::default());
+        let at = |partition, offset| Position { stream: "mentions".to_owned(), partition, offset };
+        let positions = Positions::from(vec![at(0, 17), at(5, 3)]);
+        write_positions(dir.path(), &positions).expect("writes");
+        assert_eq!(read_positions(dir.path()).expect("reads"), positions);
         for name in ["2026-10-02", "2026-10-01", "broken-2026-10-01-0", "2026-1-1"] {
             fs::create_dir(dir.path().join(name)).expect("a folder");
         }

@@ -2,6 +2,7 @@
 
 use super::{Page, Query, QueryError, Searcher, Writer, count_id};
 use crate::assess::{Assessment, Class, ClassWeight, Level, Place, Reading, Verdict};
+use crate::ledger::{Position, Positions};
 use crate::mention::{Counts, Kind, Mention};
 use crate::time::{Day, Instant, Span};
 use crate::topic::TopicId;
@@ -101,10 +102,20 @@ fn rows() -> Vec<Row> {
     ]
 }
 
+/// A record of the one partition of these tests.
+fn here(offset: u64) -> Position {
+    Position { stream: "intake".to_owned(), partition: 0, offset }
+}
+
+/// Everything before an offset; nothing for 0.
+fn upto(offset: u64) -> Positions {
+    Positions::from(if offset == 0 { Vec::new() } else { vec![here(offset)] })
+}
+
 fn write(writer: &mut Writer, offset: u64, row: &Row) {
     let mention = mention(row.0, row.1, row.2);
     let reading = reading(&mention, row.3, row.4, row.5);
-    writer.add(offset, &mention, &reading, row.6.map(TopicId)).expect("adds");
+    writer.add(&here(offset), &mention, &reading, row.6.map(TopicId)).expect("adds");
 }
 
 fn write_all(dir: &Path) -> Writer {
@@ -112,7 +123,7 @@ fn write_all(dir: &Path) -> Writer {
     for (offset, row) in rows().iter().enumerate() {
         write(&mut writer, offset as u64, row);
     }
-    writer.commit(12).expect("commits");
+    writer.commit(&upto(12)).expect("commits");
     writer
 }
 
@@ -232,28 +243,28 @@ fn what_is_committed_is_there_after_reopening_and_searchers_notice() {
     let early = searcher(dir.path());
     assert_eq!(early.search(&query("*")).expect("an index not yet there is empty").total, 0);
     let mut writer = Writer::open(dir.path(), MEMORY).expect("opens");
-    assert_eq!(writer.position(), 0);
+    assert_eq!(*writer.positions(), upto(0));
     let rows = rows();
     write(&mut writer, 0, &rows[0]);
     assert_eq!(early.search(&query("*")).expect("answers").total, 0, "not committed yet");
-    writer.commit(1).expect("commits");
+    writer.commit(&upto(1)).expect("commits");
     assert_eq!(early.search(&query("*")).expect("answers").total, 1);
     drop(writer);
     let mut writer = Writer::open(dir.path(), MEMORY).expect("opens");
-    assert_eq!(writer.position(), 1);
+    assert_eq!(*writer.positions(), upto(1));
     assert!(writer.lost().is_empty());
     write(&mut writer, 1, &rows[1]);
     write(&mut writer, 2, &rows[11]);
-    writer.commit(3).expect("commits");
+    writer.commit(&upto(3)).expect("commits");
     assert_eq!(early.search(&query("*")).expect("answers").total, 3, "the same shard and a new one");
     let again = mention("weibo:2", rows[1].1, "红谷滩火灾已扑灭");
-    writer.replace(3, &again, &reading(&again, Level::L2, None, None), None).expect("replaces");
-    writer.commit(4).expect("commits");
+    writer.replace(&here(3), &again, &reading(&again, Level::L2, None, None), None).expect("replaces");
+    writer.commit(&upto(4)).expect("commits");
     assert_eq!(numbers(&early.search(&query("火灾 level:L2")).expect("answers")), [2]);
     assert_eq!(early.count_id("weibo:2").expect("counts"), 1, "replaced, not added");
     assert!(writer.delete("weibo:1").expect("deletes"));
     assert!(!writer.delete("weibo:none").expect("deletes"));
-    writer.commit(4).expect("commits");
+    writer.commit(&upto(4)).expect("commits");
     assert_eq!(early.count_id("weibo:1").expect("counts"), 0);
     assert_eq!(early.search(&query("*")).expect("answers").total, 2);
     assert_eq!(writer.expire(Day::parse("2026-10-03").expect("a day")).expect("drops"), 1);
@@ -268,20 +279,20 @@ fn a_crash_between_two_shards_indexes_nothing_twice() {
     for (offset, row) in rows.iter().enumerate() {
         write(&mut writer, offset as u64, row);
     }
-    writer.commit_one(Day::parse("2026-10-02").expect("a day"), 12).expect("commits");
+    writer.commit_one(Day::parse("2026-10-02").expect("a day"), &upto(12)).expect("commits");
     drop(writer);
     let mut writer = Writer::open(dir.path(), MEMORY).expect("opens");
-    assert_eq!(writer.position(), 0, "the position follows the last shard");
+    assert_eq!(*writer.positions(), upto(0), "the position follows the last shard");
     assert_eq!(count_id(dir.path(), "tieba:5").expect("counts"), 1);
     assert_eq!(count_id(dir.path(), "weibo:1").expect("counts"), 0);
     for (offset, row) in rows.iter().enumerate() {
         write(&mut writer, offset as u64, row);
     }
-    writer.commit(12).expect("commits");
+    writer.commit(&upto(12)).expect("commits");
     for row in &rows {
         assert_eq!(count_id(dir.path(), row.0).expect("counts"), 1, "{}", row.0);
     }
-    assert_eq!(Writer::open(&dir.path().join("other"), MEMORY).expect("opens").position(), 0);
+    assert_eq!(Writer::open(&dir.path().join("other"), MEMORY).expect("opens").positions().total(), 0);
 }
 
 #[test]
@@ -293,7 +304,7 @@ fn more_days_than_open_shards_are_written_once_each() {
         let created = (start + Span::days((offset % 7) as i64)).to_string();
         let mention = mention(&format!("weibo:{offset}"), &created, "南昌暴雨");
         let reading = reading(&mention, Level::L1, None, None);
-        writer.add(offset, &mention, &reading, None).expect("adds");
+        writer.add(&here(offset), &mention, &reading, None).expect("adds");
     }
     drop(writer);
     // The crash came before the commit; shards that were closed for room kept theirs.
@@ -302,12 +313,12 @@ fn more_days_than_open_shards_are_written_once_each() {
         let created = (start + Span::days((offset % 7) as i64)).to_string();
         let mention = mention(&format!("weibo:{offset}"), &created, "南昌暴雨");
         let reading = reading(&mention, Level::L1, None, None);
-        writer.add(offset, &mention, &reading, None).expect("adds");
+        writer.add(&here(offset), &mention, &reading, None).expect("adds");
     }
-    writer.commit(21).expect("commits");
+    writer.commit(&upto(21)).expect("commits");
     let page = searcher(dir.path()).search(&query("暴雨")).expect("answers");
     assert_eq!((page.total, page.hits.len()), (21, 20));
-    assert_eq!(writer.position(), 21);
+    assert_eq!(*writer.positions(), upto(21));
 }
 
 #[test]
@@ -318,14 +329,14 @@ fn a_broken_shard_is_moved_aside_and_rebuilt() {
     std::fs::write(shard.join("meta.json"), "{ torn").expect("writes");
     assert_eq!(Writer::verify(dir.path()).expect("verifies").len(), 1);
     let mut writer = Writer::open(dir.path(), MEMORY).expect("opens");
-    assert_eq!(writer.position(), 0);
+    assert_eq!(*writer.positions(), upto(0));
     let [lost] = writer.lost() else { panic!("one shard lost: {:?}", writer.lost()) };
     assert_eq!(lost.shard, "2026-10-02");
     assert!(lost.moved_to.is_dir());
     for (offset, row) in rows().iter().enumerate() {
         write(&mut writer, offset as u64, row);
     }
-    writer.commit(12).expect("commits");
+    writer.commit(&upto(12)).expect("commits");
     for row in rows() {
         assert_eq!(count_id(dir.path(), row.0).expect("counts"), 1, "{}", row.0);
     }
@@ -347,10 +358,10 @@ fn a_walk_shows_each_mention_once_while_indexing_goes_on() {
         for created in ["2026-10-03T11:30:00+08:00", "2026-10-04T11:30:00+08:00"] {
             let fresh = mention(&format!("new:{offset}"), created, "南昌 新的");
             let read = reading(&fresh, Level::L0, None, None);
-            writer.add(offset, &fresh, &read, None).expect("adds");
+            writer.add(&here(offset), &fresh, &read, None).expect("adds");
             offset += 1;
         }
-        writer.commit(offset).expect("commits");
+        writer.commit(&upto(offset)).expect("commits");
         cursor = page.next;
         if cursor.is_none() {
             break;
@@ -466,5 +477,5 @@ fn a_flipped_byte_is_found() {
     let bad = Writer::verify(dir.path()).expect("verifies");
     assert!(bad.len() == 1 && bad[0].starts_with("2026-10-03"), "{bad:?}");
     let writer = Writer::open(dir.path(), MEMORY).expect("opens");
-    assert_eq!((writer.lost().len(), writer.position()), (1, 0));
+    assert_eq!((writer.lost().len(), writer.positions().total()), (1, 0));
 }

@@ -1,13 +1,14 @@
-//! Writes mentions into shards by day. In: mentions in the order of their offsets in the stream; out: durable shards and
-//! the position to go on from.
+//! Writes mentions into shards by day. In: mentions, those of a partition in the order of their offsets; out: durable shards
+//! and the positions to go on from.
 //!
-//! Each shard's commit carries the offset up to which that shard is complete, and the `position` file follows when all
+//! Each shard's commit carries the positions up to which that shard is complete, and the `position` file follows when all
 //! shards are durable: a crash between two commits indexes nothing twice, for a shard skips what it holds.
 
 use super::schema::{self, Fields};
 use super::shards;
 use super::{IndexError, Searcher};
 use crate::assess::Reading;
+use crate::ledger::{Position, Positions};
 use crate::mention::Mention;
 use crate::time::Day;
 use crate::topic::TopicId;
@@ -40,7 +41,7 @@ pub struct Lost {
 pub struct Writer {
     dir: PathBuf,
     share: usize,
-    position: u64,
+    position: Positions,
     fields: Fields,
     open: BTreeMap<Day, Shard>,
     /// Looks up what is to be deleted.
@@ -51,10 +52,10 @@ pub struct Writer {
 
 struct Shard {
     writer: IndexWriter,
-    /// Offsets below this are in the last commit.
-    held: u64,
-    /// One past the last offset added.
-    next: u64,
+    /// Records before these are in the last commit.
+    held: Positions,
+    /// One past the last record added.
+    next: Positions,
     dirty: bool,
     used: u64,
 }
@@ -64,7 +65,7 @@ impl Writer {
     /// (see [`Writer::lost`]) and the position is 0 again.
     pub fn open(dir: &Path, memory: usize) -> Result<Writer, IndexError> {
         fs::create_dir_all(dir).map_err(shards::io(dir))?;
-        let position = shards::read_position(dir)?;
+        let position = shards::read_positions(dir)?;
         let mut writer = Writer {
             dir: dir.to_owned(),
             share: (memory / OPEN_SHARDS).max(THREAD_MIN_BYTES),
@@ -76,16 +77,17 @@ impl Writer {
             uses: 0,
         };
         for day in shards::days(dir)? {
-            if let Err(detail) = inspect(&shards::folder(dir, day), position) {
+            if let Err(detail) = inspect(&shards::folder(dir, day), &writer.position) {
                 writer.set_aside(day, detail)?;
             }
         }
         Ok(writer)
     }
 
-    /// The next offset to index: what comes before it is durable. After [`Writer::open`] told of a lost shard it is 0.
-    pub fn position(&self) -> u64 {
-        self.position
+    /// The next offset of each partition to index: what comes before is durable. After [`Writer::open`] told of a lost
+    /// shard all begin at 0.
+    pub fn positions(&self) -> &Positions {
+        &self.position
     }
 
     /// Shards that were moved aside since the index was opened.
@@ -93,11 +95,11 @@ impl Writer {
         &self.lost
     }
 
-    /// Adds the mention at `offset`; one that its shard holds already is skipped. Offsets ascend. Mentions of a person
+    /// Adds the mention at a position; one that its shard holds already is skipped. Offsets of a partition ascend. Mentions of a person
     /// in danger are the caller's to leave out (public-trust rule 7).
     pub fn add(
         &mut self,
-        offset: u64,
+        at: &Position,
         mention: &Mention,
         reading: &Reading,
         topic: Option<TopicId>,
@@ -105,11 +107,11 @@ impl Writer {
         let day = mention.created_at.day();
         let document = schema::document(&self.fields, mention, reading, topic);
         let shard = self.shard(day)?;
-        if offset < shard.held {
+        if shard.held.passed(at) {
             return Ok(());
         }
         shard.writer.add_document(document).map_err(shards::broken(day))?;
-        shard.next = shard.next.max(offset + 1);
+        shard.next.set(&at.at(at.offset + 1));
         shard.dirty = true;
         Ok(())
     }
@@ -117,18 +119,18 @@ impl Writer {
     /// Adds a later state of a mention in place of the one before, which had the same time of writing.
     pub fn replace(
         &mut self,
-        offset: u64,
+        at: &Position,
         mention: &Mention,
         reading: &Reading,
         topic: Option<TopicId>,
     ) -> Result<(), IndexError> {
         let term = Term::from_field_text(self.fields.id, &mention.id);
         let shard = self.shard(mention.created_at.day())?;
-        if offset < shard.held {
+        if shard.held.passed(at) {
             return Ok(());
         }
         shard.writer.delete_term(term);
-        self.add(offset, mention, reading, topic)
+        self.add(at, mention, reading, topic)
     }
 
     /// Deletes a mention by its id, wherever it is; durable and unseen after the next commit. Gives back whether a
@@ -149,24 +151,24 @@ impl Writer {
         Ok(found)
     }
 
-    /// Makes everything so far durable and moves the position to `next_offset`.
-    pub fn commit(&mut self, next_offset: u64) -> Result<(), IndexError> {
+    /// Makes everything so far durable and moves the positions to `next`.
+    pub fn commit(&mut self, next: &Positions) -> Result<(), IndexError> {
         for (day, shard) in &mut self.open {
             if shard.dirty {
-                shard.commit(&self.dir, *day, next_offset)?;
+                shard.commit(&self.dir, *day, next)?;
             }
         }
-        if next_offset != self.position {
-            shards::write_position(&self.dir, next_offset)?;
-            self.position = next_offset;
+        if *next != self.position {
+            shards::write_positions(&self.dir, next)?;
+            self.position = next.clone();
         }
         Ok(())
     }
 
     /// Commits one shard and leaves the position: what a crash between two shards leaves behind.
     #[cfg(test)]
-    pub(super) fn commit_one(&mut self, day: Day, next_offset: u64) -> Result<(), IndexError> {
-        self.open.get_mut(&day).expect("the shard is open").commit(&self.dir, day, next_offset)
+    pub(super) fn commit_one(&mut self, day: Day, next: &Positions) -> Result<(), IndexError> {
+        self.open.get_mut(&day).expect("the shard is open").commit(&self.dir, day, next)
     }
 
     /// Drops the shards of the days before `first` (retention). Gives back how many.
@@ -188,7 +190,7 @@ impl Writer {
     pub fn verify(dir: &Path) -> Result<Vec<String>, IndexError> {
         let mut bad = Vec::new();
         for day in shards::days(dir)? {
-            if let Err(detail) = inspect(&shards::folder(dir, day), 0) {
+            if let Err(detail) = inspect(&shards::folder(dir, day), &Positions::default()) {
                 bad.push(format!("{}: {detail}", day.iso()));
             }
         }
@@ -215,8 +217,8 @@ impl Writer {
             let Some((day, mut shard)) = idlest.and_then(|day| self.open.remove_entry(&day)) else { break };
             if shard.dirty {
                 // All that came for this shard up to its last offset is in it, whatever the others have yet to commit.
-                let next = shard.next;
-                shard.commit(&self.dir, day, next)?;
+                let next = shard.next.clone();
+                shard.commit(&self.dir, day, &next)?;
             }
             shard.writer.wait_merging_threads().map_err(shards::broken(day))?;
         }
@@ -229,8 +231,8 @@ impl Writer {
         let moved_to = free.expect("a counter without end finds a free name");
         fs::rename(&from, &moved_to).map_err(shards::io(&from))?;
         shards::sync_folder(&self.dir)?;
-        shards::write_position(&self.dir, 0)?;
-        self.position = 0;
+        self.position = Positions::default();
+        shards::write_positions(&self.dir, &self.position)?;
         self.lost.push(Lost { shard: day.iso(), moved_to, detail });
         Ok(())
     }
@@ -251,18 +253,21 @@ impl Shard {
         let held = shards::payload(&index).map_err(shards::broken(day))?;
         let threads = if share >= TWO_THREADS_BYTES { 2 } else { 1 };
         let writer = index.writer_with_num_threads(threads, share).map_err(shards::broken(day))?;
-        Ok(Shard { writer, held, next: held, dirty: false, used: 0 })
+        Ok(Shard { writer, next: held.clone(), held, dirty: false, used: 0 })
     }
 
-    fn commit(&mut self, dir: &Path, day: Day, next_offset: u64) -> Result<(), IndexError> {
-        let next = next_offset.max(self.next).max(self.held);
+    fn commit(&mut self, dir: &Path, day: Day, next: &Positions) -> Result<(), IndexError> {
+        let mut reached = self.held.clone();
+        reached.raise(&self.next);
+        reached.raise(next);
+        let payload = serde_json::to_string(&reached).map_err(|error| shards::broken(day)(error.into()))?;
         let mut prepared = self.writer.prepare_commit().map_err(shards::broken(day))?;
-        prepared.set_payload(&next.to_string());
+        prepared.set_payload(&payload);
         prepared.commit().map_err(shards::broken(day))?;
         // The engine syncs its files and renames the list of segments, but leaves the folder to us.
         shards::sync_folder(&shards::folder(dir, day))?;
-        self.held = next;
-        self.next = next;
+        self.held = reached.clone();
+        self.next = reached;
         self.dirty = false;
         Ok(())
     }
@@ -270,7 +275,7 @@ impl Shard {
 
 /// What is wrong with the shard in a folder. Shards committed since the position was written (those a crash may have
 /// met) are read whole against their checksums; the others are only opened.
-fn inspect(folder: &Path, position: u64) -> Result<(), String> {
+fn inspect(folder: &Path, position: &Positions) -> Result<(), String> {
     if !folder.join("meta.json").exists() {
         let segments = fs::read_dir(folder).map_err(|error| error.to_string())?;
         let data = segments.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == "store"));
@@ -281,7 +286,8 @@ fn inspect(folder: &Path, position: u64) -> Result<(), String> {
         if index.schema() != schema::schema().0 {
             return Err(tantivy::TantivyError::SchemaError("it has the fields of another version".to_owned()));
         }
-        if shards::payload(&index)? >= position {
+        let payload = shards::payload(&index)?;
+        if *position == Positions::default() || !position.covers(&payload) || payload == *position {
             let bad: BTreeSet<PathBuf> = index.validate_checksum()?.into_iter().collect();
             if !bad.is_empty() {
                 return Ok(bad);

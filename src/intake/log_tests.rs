@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::intake::Source;
-use crate::ledger::Position;
+use crate::ledger::{Position, Positions};
 use crate::time::Span;
 
 fn body(number: u64) -> Body {
@@ -30,6 +30,10 @@ fn ten(dir: &Path) -> Vec<Body> {
     bodies
 }
 
+fn at(offset: u64) -> Positions {
+    Positions::from(vec![Position { stream: "intake".into(), partition: 0, offset }])
+}
+
 #[test]
 fn records_are_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
@@ -46,11 +50,10 @@ fn records_are_there_after_reopening() {
     log.append(&[body(10)]).unwrap();
     assert_eq!(source.poll(7, Span(0)).unwrap()[0].body, body(10));
     for offset in 0..=11 {
-        source.seek(&Position { stream: "intake".into(), partition: 0, offset }).unwrap();
-        assert_eq!(source.positions()[0].offset, offset);
+        source.seek(&at(offset)).unwrap();
         assert_eq!(source.poll(100, Span(0)).unwrap().len() as u64, 11 - offset);
     }
-    assert!(source.seek(&Position { stream: "intake".into(), partition: 0, offset: 12 }).is_err());
+    assert!(source.seek(&at(12)).is_err());
 }
 
 #[test]
@@ -103,9 +106,8 @@ fn dropped_segments_are_a_gap() {
     assert_eq!(log.drop_before(3).unwrap(), 0);
     assert!(log.drop_before(9).unwrap() > 0);
     let mut source = log.source().unwrap();
-    let zero = Position { stream: "intake".into(), partition: 0, offset: 0 };
-    assert!(matches!(source.seek(&zero), Err(crate::intake::SourceError::Gap { from: 0, .. })));
-    let first = source.positions()[0].offset;
+    assert!(matches!(source.seek(&at(0)), Err(crate::intake::SourceError::Gap { from: 0, .. })));
+    let first = source.partitions().unwrap().next("intake", 0);
     drop(log);
     let mut offsets = Vec::new();
     Log::open_with(dir.path(), 100, &mut |offset, _| offsets.push(offset)).unwrap();

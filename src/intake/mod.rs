@@ -13,7 +13,8 @@ mod seen;
 pub use door::{Intake, IntakeConfig, Salts};
 pub use reader::{LogSource, STREAM};
 
-use crate::ledger::Position;
+use crate::assess::Reading;
+use crate::ledger::{Position, Positions};
 use crate::mention::{Counts, Mention, Refused};
 use crate::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,10 @@ pub struct Record {
     pub position: Position,
     /// It.
     pub body: Body,
+    /// What it says, where a worker has read it already.
+    pub reading: Option<Box<Reading>>,
+    /// Where the worker read it: what comes again from there is a repeat.
+    pub origin: Option<Position>,
 }
 
 /// What a source fails at.
@@ -81,13 +86,19 @@ pub enum SourceError {
     },
 }
 
-/// A stream of records in partitions, read from positions that the store keeps.
+/// A stream of records in partitions, read from positions that the store keeps. Records of one partition come in order of
+/// offset; those of several in order of arrival, as far as they are there.
 pub trait Source: Send {
-    /// Partitions this process reads now, with the next offset of each.
-    fn positions(&self) -> Vec<Position>;
-    /// Goes to a position, before the first [`Source::poll`].
-    fn seek(&mut self, to: &Position) -> Result<(), SourceError>;
-    /// Up to `max` records of one partition, in order; waits up to `wait` for the first.
+    /// Partitions there are, with the first offset that is there of each.
+    fn partitions(&mut self) -> Result<Positions, SourceError>;
+    /// Goes to the positions, before the first [`Source::poll`]; a partition that is not named starts at its first record.
+    fn seek(&mut self, to: &Positions) -> Result<(), SourceError>;
+    /// Gives no record at or past these positions until called again with `None`: so that what was decided is read before
+    /// what was not.
+    fn hold_at(&mut self, ends: Option<Positions>);
+    /// Tells the stream how far the store has come: a progress report for people, no more.
+    fn report(&mut self, done: &Positions);
+    /// Up to `max` records; waits up to `wait` for the first.
     fn poll(&mut self, max: usize, wait: Span) -> Result<Vec<Record>, SourceError>;
     /// Whether everything that is durable now has been read.
     fn at_end(&self) -> bool;

@@ -3,7 +3,7 @@
 
 use super::log::{Durable, LogError, segments};
 use super::{Record, Source, SourceError, frame};
-use crate::ledger::Position;
+use crate::ledger::{Position, Positions};
 use crate::time::Span;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -68,7 +68,7 @@ impl LogSource {
                     let body = frame::record(&content).map_err(|fault| failed("reading", fault))?;
                     self.open = Some(reader);
                     self.next += 1;
-                    return Ok(Record { position: self.position(self.next - 1), body });
+                    return Ok(Record { position: self.position(self.next - 1), body, reading: None, origin: None });
                 }
                 // The end of a segment: the next one holds it.
                 frame::Found::End if !fresh => fresh = true,
@@ -82,14 +82,21 @@ impl LogSource {
 }
 
 impl Source for LogSource {
-    fn positions(&self) -> Vec<Position> {
-        vec![self.position(self.next)]
+    fn partitions(&mut self) -> Result<Positions, SourceError> {
+        let first = segments(&self.dir).map_err(|fault| failed("listing", fault))?.first().map_or(0, |first| first.0);
+        Ok(Positions::from(vec![self.position(first)]))
     }
 
-    fn seek(&mut self, to: &Position) -> Result<(), SourceError> {
-        if to.stream != STREAM || to.partition != 0 {
-            return Err(failed("seeking", format!("{}/{} is another stream", to.stream, to.partition)));
+    // One partition has one order, whatever was decided.
+    fn hold_at(&mut self, _ends: Option<Positions>) {}
+
+    fn report(&mut self, _done: &Positions) {}
+
+    fn seek(&mut self, to: &Positions) -> Result<(), SourceError> {
+        if let Some(other) = to.iter().find(|other| other.stream != STREAM || other.partition != 0) {
+            return Err(failed("seeking", format!("{}/{} is another stream", other.stream, other.partition)));
         }
+        let Some(to) = to.iter().next() else { return Ok(()) };
         let end = self.durable.end();
         if to.offset > end {
             return Err(failed("seeking", format!("offset {} lies past the end, {end}", to.offset)));

@@ -1,7 +1,7 @@
 //! What every store must hold to: run by the tests of each against an empty store. Panics where one does not.
 
 use crate::duty::event::Event;
-use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Step, Store, StoreError};
+use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Positions, Step, Store, StoreError};
 use crate::mention::RefusalCode;
 use crate::time::{Day, Instant, Span};
 
@@ -38,10 +38,11 @@ fn full_step(from: u64, to: u64) -> Step {
     };
     Step {
         events: vec![event("1"), event("2")],
-        position: Some((at(from), at(to))),
+        positions: vec![(at(from), at(to))],
         dead_letters: vec![letter],
         evidence: vec![evidence],
-        checkpoint: Some(Checkpoint { position: at(to), version: 1, body: vec![1, 2, 3] }),
+        checkpoint: Some(Checkpoint { positions: Positions::from(vec![at(to)]), version: 1, body: vec![1, 2, 3] }),
+        ..Step::default()
     }
 }
 
@@ -52,7 +53,58 @@ pub fn run(store: &dyn Store) {
     assert_eq!(store.checkpoint().expect("reads"), None);
     whole_step(store);
     zombie_is_fenced(store);
+    one_bad_position_fences_all(store);
+    one_leads_at_a_time(store);
+    what_was_asked_is_answered_once(store);
     salts_go_for_good(store);
+}
+
+/// Several partitions move together or not at all.
+fn one_bad_position_fences_all(store: &dyn Store) {
+    let other = |offset| Position { stream: "mentions".to_owned(), partition: 3, offset };
+    let both = Step { positions: vec![(other(0), other(5)), (at(0), at(9))], ..Step::default() };
+    assert!(matches!(store.commit(both), Err(StoreError::Fenced { stored: 7, expected: 0, .. })));
+    assert_eq!(store.position("mentions", 3).expect("reads"), 0, "the partition that fitted did not move alone");
+    let both = Step { positions: vec![(other(0), other(5)), (at(7), at(8))], ..Step::default() };
+    store.commit(both).expect("commits");
+    assert_eq!(store.positions().expect("reads"), Positions::from(vec![at(8), other(5)]));
+    let back = Step { positions: vec![(other(5), other(0)), (at(8), at(7))], ..Step::default() };
+    store.commit(back).expect("an operator may move them back");
+}
+
+/// A second holder waits; the one deposed changes nothing; the token grows.
+fn one_leads_at_a_time(store: &dyn Store) {
+    let first = store.lead("a", Span::hours(1)).expect("asks").expect("nobody leads");
+    assert_eq!(store.lead("a", Span::hours(1)).expect("renews"), Some(first));
+    assert_eq!(store.lead("b", Span::hours(1)).expect("asks"), None, "the lead is held");
+    let step = |fence| Step { fence: Some(fence), positions: vec![(at(7), at(7))], ..Step::default() };
+    store.commit(step(first)).expect("the leader decides");
+    store.resign("b").expect("nothing to give up");
+    assert_eq!(store.lead("b", Span::hours(1)).expect("asks"), None, "who does not lead cannot resign for another");
+    store.resign("a").expect("gives it up");
+    let second = store.lead("b", Span::millis(-1)).expect("asks").expect("it is free");
+    assert!(second > first);
+    match store.commit(step(first)) {
+        Err(StoreError::Deposed { ours, held }) => assert_eq!((ours, held), (first, second)),
+        other => panic!("the one deposed must be fenced: {other:?}"),
+    }
+    let third = store.lead("a", Span::hours(1)).expect("asks").expect("it has run out");
+    assert!(third > second);
+    store.resign("a").expect("gives it up");
+}
+
+fn what_was_asked_is_answered_once(store: &dyn Store) {
+    let (one, two) = (store.ask("first").expect("asks"), store.ask("second").expect("asks"));
+    assert!(one < two);
+    let all = [(one, "first".to_owned()), (two, "second".to_owned())];
+    assert_eq!(store.asked(10).expect("reads"), all);
+    assert_eq!(store.take_answer(one).expect("reads"), None);
+    store.commit(Step { answers: vec![(one, "yes".to_owned())], ..Step::default() }).expect("answers");
+    assert_eq!(store.asked(10).expect("reads"), all[1..]);
+    assert_eq!(store.take_answer(one).expect("reads").as_deref(), Some("yes"));
+    assert_eq!(store.take_answer(one).expect("reads"), None, "taken once");
+    store.commit(Step { answers: vec![(two, "no".to_owned())], ..Step::default() }).expect("answers");
+    assert_eq!(store.take_answer(two).expect("reads").as_deref(), Some("no"));
 }
 
 fn whole_step(store: &dyn Store) {
@@ -72,9 +124,9 @@ fn zombie_is_fenced(store: &dyn Store) {
         other => panic!("a zombie must be fenced: {other:?}"),
     }
     seen(store);
-    let next = Step { position: Some((at(7), at(8))), ..Step::default() };
+    let next = Step { positions: vec![(at(7), at(8))], ..Step::default() };
     assert_eq!(store.commit(next).expect("the owner goes on"), []);
-    let back = Step { position: Some((at(8), at(7))), ..Step::default() };
+    let back = Step { positions: vec![(at(8), at(7))], ..Step::default() };
     store.commit(back).expect("an operator may move it back");
     let other = Position { partition: 1, ..at(7) };
     assert_eq!(store.position("intake", other.partition).expect("reads"), 0, "partitions are apart");

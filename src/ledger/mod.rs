@@ -2,13 +2,15 @@
 //! and checkpoint that one step decided, in one transaction. [`Store`] is the narrow trait; SQLite and PostgreSQL pass
 //! one conformance suite.
 
+mod chain;
 pub mod conformance;
 pub mod sqlite;
 
 use crate::duty::event::{Entry, Event};
 use crate::mention::RefusalCode;
-use crate::time::{Day, Instant};
+use crate::time::{Day, Instant, Span};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A place in a stream: `offset` is that of the next record to read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -19,6 +21,81 @@ pub struct Position {
     pub partition: i32,
     /// Next offset.
     pub offset: u64,
+}
+
+impl Position {
+    /// The same partition at another offset.
+    pub fn at(&self, offset: u64) -> Position {
+        Position { offset, ..self.clone() }
+    }
+}
+
+/// The next offset of each partition; written as a list of [`Position`]s.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Position>", into = "Vec<Position>")]
+pub struct Positions(BTreeMap<(String, i32), u64>);
+
+impl From<Vec<Position>> for Positions {
+    fn from(list: Vec<Position>) -> Positions {
+        Positions(list.into_iter().map(|one| ((one.stream, one.partition), one.offset)).collect())
+    }
+}
+
+impl From<Positions> for Vec<Position> {
+    fn from(positions: Positions) -> Vec<Position> {
+        positions.iter().collect()
+    }
+}
+
+impl Positions {
+    /// Next offset of a partition; 0 where it was never read.
+    pub fn next(&self, stream: &str, partition: i32) -> u64 {
+        // A borrowed pair is no key of a map of owned pairs; partitions are few.
+        self.0.iter().find(|((name, part), _)| *part == partition && name == stream).map_or(0, |(_, next)| *next)
+    }
+
+    /// Whether the record at a position comes before the next offset of its partition.
+    pub fn passed(&self, record: &Position) -> bool {
+        record.offset < self.next(&record.stream, record.partition)
+    }
+
+    /// Sets the next offset of a partition.
+    pub fn set(&mut self, to: &Position) {
+        match self.0.iter_mut().find(|((name, part), _)| *part == to.partition && *name == to.stream) {
+            Some((_, next)) => *next = to.offset,
+            None => {
+                self.0.insert((to.stream.clone(), to.partition), to.offset);
+            }
+        }
+    }
+
+    /// Moves each partition of `other` up to where it stands there; none moves back.
+    pub fn raise(&mut self, other: &Positions) {
+        for position in other.iter() {
+            if position.offset > self.next(&position.stream, position.partition) {
+                self.set(&position);
+            }
+        }
+    }
+
+    /// Whether every partition of `other` has been read at least as far here.
+    pub fn covers(&self, other: &Positions) -> bool {
+        other.iter().all(|position| position.offset <= self.next(&position.stream, position.partition))
+    }
+
+    /// All partitions, in order of stream and number.
+    pub fn iter(&self) -> impl Iterator<Item = Position> + '_ {
+        self.0.iter().map(|((stream, partition), offset)| Position {
+            stream: stream.clone(),
+            partition: *partition,
+            offset: *offset,
+        })
+    }
+
+    /// Records passed in all partitions together.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
 }
 
 /// A refused record, kept with where it stood and its first bytes.
@@ -58,8 +135,8 @@ pub struct Evidence {
 /// The state of the topics at a position.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Checkpoint {
-    /// Where the stream stood.
-    pub position: Position,
+    /// Where each partition stood.
+    pub positions: Positions,
     /// Format of `body`.
     pub version: u32,
     /// The state.
@@ -71,8 +148,13 @@ pub struct Checkpoint {
 pub struct Step {
     /// Events with their instant and actor, in order.
     pub events: Vec<(Instant, String, Event)>,
-    /// Compare-and-swap of a stream position: from, to. From 0 means that none is stored yet.
-    pub position: Option<(Position, Position)>,
+    /// Compare-and-swap of stream positions: from, to. From 0 means that none is stored yet. One that does not fit
+    /// fences the whole step.
+    pub positions: Vec<(Position, Position)>,
+    /// Token of the leader that decided this; another one in office fences the step. `None` where nobody leads.
+    pub fence: Option<u64>,
+    /// Answers to what was asked through the store ([`Store::ask`]): number, answer.
+    pub answers: Vec<(u64, String)>,
     /// Refused records it passed.
     pub dead_letters: Vec<DeadLetter>,
     /// Evidence to keep.
@@ -95,6 +177,14 @@ pub enum StoreError {
         stored: u64,
         /// What was expected.
         expected: u64,
+    },
+    /// Another process leads now: this one must stop deciding.
+    #[error("leadership {ours} has passed to another, {held}")]
+    Deposed {
+        /// Token of the step.
+        ours: u64,
+        /// Token in office.
+        held: u64,
     },
     /// Another process owns the folder.
     #[error("{0} is owned by another process")]
@@ -134,6 +224,19 @@ pub trait Store: Send + Sync {
     fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError>;
     /// Destroys salts of days before `day`; gives the days whose salt went.
     fn destroy_salts_before(&self, day: Day) -> Result<Vec<Day>, StoreError>;
+    /// Takes or keeps the lead for `holds` from now by the store's own clock. Gives the fencing token, which grows whenever the
+    /// holder changes; `None` where another holds it still.
+    fn lead(&self, holder: &str, holds: Span) -> Result<Option<u64>, StoreError>;
+    /// Gives the lead up, where `holder` has it: the next one need not wait.
+    fn resign(&self, holder: &str) -> Result<(), StoreError>;
+    /// Puts a question or command before the leader; gives its number. Durable: it is answered by whoever leads next.
+    fn ask(&self, body: &str) -> Result<u64, StoreError>;
+    /// Questions without an answer, in order.
+    fn asked(&self, limit: usize) -> Result<Vec<(u64, String)>, StoreError>;
+    /// The answer to a question, taken away with it; `None` until a step has given it ([`Step::answers`]).
+    fn take_answer(&self, number: u64) -> Result<Option<String>, StoreError>;
+    /// Positions of all partitions.
+    fn positions(&self) -> Result<Positions, StoreError>;
     /// Checks the hash chain from the first entry; gives the number of entries.
     fn verify(&self) -> Result<u64, StoreError>;
 }

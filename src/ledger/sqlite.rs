@@ -1,21 +1,20 @@
 //! The store of one machine: SQLite in a folder that one process owns. A [`Step`] in, one durable transaction out.
 //!
-//! Write-ahead log with `synchronous=FULL`; STRICT tables in time order. The hash of an entry covers the hash before it
-//! and the canonical JSON of `{actor, at, event, seq}` as stored, so that every edit of a row shows.
+//! Write-ahead log with `synchronous=FULL`; STRICT tables in time order.
 
+use super::chain::Stored;
 use crate::duty::event::{Entry, Event};
-use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Step, Store, StoreError};
+use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Positions, Step, Store, StoreError};
 use crate::mention::RefusalCode;
-use crate::time::{Day, Instant};
+use crate::time::{Day, Instant, Span};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 /// Format of the file; another one is refused.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// Marks the file as ours: "yuqi".
 const APPLICATION_ID: i64 = 0x7975_7169;
 /// Dead letters kept whole; older ones go and are only counted: a broken sender must not fill the disk.
@@ -38,9 +37,12 @@ CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, code TEXT NOT NULL, body TEXT
 CREATE TABLE dead_letter_counts (code TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE evidence (id INTEGER PRIMARY KEY, incident TEXT NOT NULL, mention TEXT NOT NULL, hash TEXT NOT NULL,
     body TEXT NOT NULL, joined TEXT NOT NULL, UNIQUE (incident, mention)) STRICT;
-CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), stream TEXT NOT NULL, part INTEGER NOT NULL,
-    next INTEGER NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), positions TEXT NOT NULL, version INTEGER NOT NULL,
+    body BLOB NOT NULL) STRICT;
 CREATE TABLE salts (day INTEGER PRIMARY KEY, salt BLOB) STRICT;
+CREATE TABLE lead (one INTEGER PRIMARY KEY CHECK (one = 1), token INTEGER NOT NULL, holder TEXT NOT NULL,
+    until_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE asks (number INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, answer TEXT) STRICT;
 ";
 
 /// The store of one machine.
@@ -129,67 +131,9 @@ fn check_format(connection: &Connection) -> Result<(), StoreError> {
     Err(failed(format!("ledger has format {id:#x}/{format}, this program reads {APPLICATION_ID:#x}/{FORMAT}")))
 }
 
-/// JSON with sorted keys, whatever order the map keeps them in.
-fn canonical(value: &serde_json::Value, out: &mut String) {
-    use serde_json::Value;
-    match value {
-        Value::Object(map) => {
-            let mut fields: Vec<_> = map.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
-            out.push('{');
-            for (at, (name, value)) in fields.into_iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::from(name.as_str()).to_string());
-                out.push(':');
-                canonical(value, out);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                canonical(item, out);
-            }
-            out.push(']');
-        }
-        leaf => out.push_str(&leaf.to_string()),
-    }
-}
-
-/// Hash of an entry: that of the one before, and the canonical JSON of the entry as stored.
-fn chain(before: &str, seq: u64, at: &str, actor: &str, event: &str) -> String {
-    let (at, actor) = (serde_json::Value::from(at), serde_json::Value::from(actor));
-    let body = format!("{{\"actor\":{actor},\"at\":{at},\"event\":{event},\"seq\":{seq}}}");
-    let hash = Sha256::new().chain_update(before.as_bytes()).chain_update(body.as_bytes()).finalize();
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// An entry as its row has it.
-struct Stored {
-    seq: u64,
-    at: String,
-    actor: String,
-    event: String,
-    hash: String,
-}
-
-impl Stored {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
-        let seq = unsigned(row, 0)?;
-        Ok(Stored { seq, at: row.get(1)?, actor: row.get(2)?, event: row.get(3)?, hash: row.get(4)? })
-    }
-
-    fn entry(self) -> Result<Entry, StoreError> {
-        let broken = |detail: String| StoreError::Broken { seq: self.seq, detail };
-        let at = Instant::parse(&self.at).ok_or_else(|| broken("its time cannot be read".to_owned()))?;
-        let event = serde_json::from_str(&self.event).map_err(|error| broken(error.to_string()))?;
-        Ok(Entry { seq: self.seq, at, actor: self.actor, event, hash: self.hash })
-    }
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let seq = unsigned(row, 0)?;
+    Ok(Stored { seq, at: row.get(1)?, actor: row.get(2)?, event: row.get(3)?, hash: row.get(4)? })
 }
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -206,7 +150,7 @@ fn stored_rows(connection: &Connection, after: u64, limit: usize) -> Result<Vec<
     let mut query = connection.prepare_cached(sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let rows = query.query_map(params![after, limit], Stored::read)?;
+    let rows = query.query_map(params![after, limit], stored)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -221,15 +165,12 @@ fn append(store: &Transaction<'_>, events: Vec<(Instant, String, Event)>) -> Res
         store.prepare_cached("INSERT INTO entries (seq, at, actor, event, hash) VALUES (?, ?, ?, ?, ?)")?;
     let mut entries = Vec::with_capacity(events.len());
     for (at, actor, event) in events {
-        seq += 1;
-        let mut text = String::new();
-        canonical(&serde_json::to_value(&event).map_err(failed)?, &mut text);
-        let at = at.to_string();
-        let hash = chain(&before, seq, &at, &actor, &text);
-        insert.execute(params![signed(seq)?, at, actor, text, hash])?;
-        before.clone_from(&hash);
+        let row = Stored::next((seq, &before), at, actor, &event)?;
+        insert.execute(params![signed(row.seq)?, row.at, row.actor, row.event, row.hash])?;
+        seq = row.seq;
+        before.clone_from(&row.hash);
         // Read back from what was written, so that the running state and a replayed one cannot differ.
-        entries.push(Stored { seq, at, actor, event: text, hash }.entry()?);
+        entries.push(row.entry()?);
     }
     Ok(entries)
 }
@@ -255,6 +196,11 @@ fn advance(store: &Transaction<'_>, from: &Position, to: &Position) -> Result<()
         params![to.stream, to.partition, signed(to.offset)?],
     )?;
     Ok(())
+}
+
+fn fence(store: &Transaction<'_>, ours: u64) -> Result<(), StoreError> {
+    let held = store.query_row("SELECT token FROM lead", [], |row| unsigned(row, 0)).optional()?.unwrap_or(0);
+    if held == ours { Ok(()) } else { Err(StoreError::Deposed { ours, held }) }
 }
 
 fn bury(store: &Transaction<'_>, letters: &[DeadLetter]) -> Result<(), StoreError> {
@@ -286,10 +232,10 @@ fn keep(store: &Transaction<'_>, evidence: &[Evidence]) -> Result<(), StoreError
 }
 
 fn mark(store: &Transaction<'_>, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-    let Position { stream, partition, offset } = &checkpoint.position;
+    let positions = serde_json::to_string(&checkpoint.positions).map_err(failed)?;
     store.execute(
-        "INSERT OR REPLACE INTO checkpoint (one, stream, part, next, version, body) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
-        params![stream, partition, signed(*offset)?, checkpoint.version, checkpoint.body],
+        "INSERT OR REPLACE INTO checkpoint (one, positions, version, body) VALUES (1, ?1, ?2, ?3)",
+        params![positions, checkpoint.version, checkpoint.body],
     )?;
     Ok(())
 }
@@ -297,8 +243,14 @@ fn mark(store: &Transaction<'_>, checkpoint: &Checkpoint) -> Result<(), StoreErr
 impl Store for Sqlite {
     fn commit(&self, step: Step) -> Result<Vec<Entry>, StoreError> {
         self.write(|store| {
-            if let Some((from, to)) = &step.position {
+            if let Some(ours) = step.fence {
+                fence(store, ours)?;
+            }
+            for (from, to) in &step.positions {
                 advance(store, from, to)?;
+            }
+            for (number, answer) in &step.answers {
+                store.execute("UPDATE asks SET answer = ?2 WHERE number = ?1", params![signed(*number)?, answer])?;
             }
             bury(store, &step.dead_letters)?;
             keep(store, &step.evidence)?;
@@ -320,12 +272,12 @@ impl Store for Sqlite {
 
     fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
         let connection = self.connection()?;
-        let sql = "SELECT stream, part, next, version, body FROM checkpoint";
-        let read = |row: &Row<'_>| {
-            let position = Position { stream: row.get(0)?, partition: row.get(1)?, offset: unsigned(row, 2)? };
-            Ok(Checkpoint { position, version: row.get(3)?, body: row.get(4)? })
+        let sql = "SELECT positions, version, body FROM checkpoint";
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+        let Some((positions, version, body)) = connection.query_row(sql, [], read).optional()? else {
+            return Ok(None);
         };
-        Ok(connection.query_row(sql, [], read).optional()?)
+        Ok(Some(Checkpoint { positions: serde_json::from_str(&positions).map_err(failed)?, version, body }))
     }
 
     fn put_checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StoreError> {
@@ -399,6 +351,65 @@ impl Store for Sqlite {
         Ok(days.into_iter().map(Day).collect())
     }
 
+    fn lead(&self, holder: &str, holds: Span) -> Result<Option<u64>, StoreError> {
+        self.write(|store| {
+            let now: i64 =
+                store.query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)", [], |row| row.get(0))?;
+            let read = |row: &Row<'_>| Ok((unsigned(row, 0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
+            let held = store.query_row("SELECT token, holder, until_ms FROM lead", [], read).optional()?;
+            let token = match held {
+                Some((token, by, _)) if by == holder => token,
+                Some((_, _, until)) if until > now => return Ok(None),
+                Some((token, ..)) => token + 1,
+                None => 1,
+            };
+            store.execute(
+                "INSERT OR REPLACE INTO lead (one, token, holder, until_ms) VALUES (1, ?1, ?2, ?3)",
+                params![signed(token)?, holder, now + holds.0],
+            )?;
+            Ok(Some(token))
+        })
+    }
+
+    fn resign(&self, holder: &str) -> Result<(), StoreError> {
+        self.write(|store| {
+            store.execute("UPDATE lead SET until_ms = 0, holder = '' WHERE holder = ?1", params![holder])?;
+            Ok(())
+        })
+    }
+
+    fn ask(&self, body: &str) -> Result<u64, StoreError> {
+        self.write(|store| {
+            store.execute("INSERT INTO asks (body) VALUES (?1)", params![body])?;
+            u64::try_from(store.last_insert_rowid()).map_err(failed)
+        })
+    }
+
+    fn asked(&self, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        let connection = self.connection()?;
+        let sql = "SELECT number, body FROM asks WHERE answer IS NULL ORDER BY number LIMIT ?1";
+        let mut query = connection.prepare_cached(sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = query.query_map([limit], |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn take_answer(&self, number: u64) -> Result<Option<String>, StoreError> {
+        self.write(|store| {
+            let sql = "DELETE FROM asks WHERE number = ?1 AND answer IS NOT NULL RETURNING answer";
+            Ok(store.query_row(sql, params![signed(number)?], |row| row.get(0)).optional()?)
+        })
+    }
+
+    fn positions(&self) -> Result<Positions, StoreError> {
+        let connection = self.connection()?;
+        let mut query = connection.prepare_cached("SELECT stream, part, next FROM positions")?;
+        let read =
+            |row: &Row<'_>| Ok(Position { stream: row.get(0)?, partition: row.get(1)?, offset: unsigned(row, 2)? });
+        let rows: Vec<Position> = query.query_map([], read)?.collect::<Result<_, _>>()?;
+        Ok(Positions::from(rows))
+    }
+
     fn verify(&self) -> Result<u64, StoreError> {
         let (mut seq, mut before) = (0, String::new());
         loop {
@@ -407,14 +418,8 @@ impl Store for Sqlite {
                 return Ok(seq);
             }
             for row in rows {
-                seq += 1;
-                let broken = |detail: &str| StoreError::Broken { seq, detail: detail.to_owned() };
-                if row.seq != seq {
-                    return Err(broken("it is missing"));
-                }
-                if chain(&before, seq, &row.at, &row.actor, &row.event) != row.hash {
-                    return Err(broken("its hash does not fit"));
-                }
+                row.follows(seq, &before)?;
+                seq = row.seq;
                 before.clone_from(&row.hash);
                 row.entry()?;
             }

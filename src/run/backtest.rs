@@ -81,7 +81,12 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
             match record(&tables.door, number, line) {
                 Ok(mention) => {
                     let position = Position { stream: String::new(), partition: 0, offset: records };
-                    batch.push(Record { position, body: Body::Mention(Box::new(mention)) });
+                    batch.push(Record {
+                        position,
+                        body: Body::Mention(Box::new(mention)),
+                        reading: None,
+                        origin: None,
+                    });
                     records += 1;
                 }
                 Err(one) => {

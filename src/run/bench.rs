@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::index::Writer;
 use crate::intake::{Answer, Body, Intake, Source};
 use crate::ledger::sqlite::Sqlite;
-use crate::ledger::{Position, Step, Store};
+use crate::ledger::{Position, Positions, Step, Store};
 use crate::limits;
 use crate::rule::watch::Watch;
 use crate::run::backtest::peak_rss;
@@ -78,7 +78,7 @@ fn measure(
     let mut index = Writer::open(&folder.join("index"), memory)?;
     let mut watch = Watch::new(tables.rules);
     let home = Position { stream: "intake".to_owned(), partition: 0, offset: 0 };
-    source.seek(&home)?;
+    source.seek(&Positions::from(vec![home.clone()]))?;
     let (mut wall, mut cpu) = (0.0, 0.0);
     let mut stage = [0.0f64; 5];
     let (mut done, mut next, mut committed, mut part) = (0usize, 0u64, 0u64, 0u64);
@@ -104,17 +104,17 @@ fn measure(
                 next = record.position.offset + 1;
                 let (Body::Mention(mention), Some(reading)) = (record.body, reading) else { continue };
                 let taken = lap(&mut stage[2], || watch.take(&mention, &reading));
-                lap(&mut stage[3], || index.add(record.position.offset, &mention, &reading, taken.topic))?;
+                lap(&mut stage[3], || index.add(&record.position, &mention, &reading, taken.topic))?;
             }
-            let position = Some((Position { offset: from, ..home.clone() }, Position { offset: next, ..home.clone() }));
-            lap(&mut stage[4], || store.commit(Step { position, ..Step::default() }))?;
+            let positions = vec![(home.at(from), home.at(next))];
+            lap(&mut stage[4], || store.commit(Step { positions, ..Step::default() }))?;
             if next - committed >= COMMIT {
-                lap(&mut stage[3], || index.commit(next))?;
+                lap(&mut stage[3], || index.commit(&Positions::from(vec![home.at(next)])))?;
                 committed = next;
             }
         }
         if done >= options.mentions {
-            lap(&mut stage[3], || index.commit(next))?;
+            lap(&mut stage[3], || index.commit(&Positions::from(vec![home.at(next)])))?;
         }
         wall += started.elapsed().as_secs_f64();
         cpu += cpu_seconds() - before;

@@ -15,7 +15,7 @@ use crate::assess::{Reader, Reading};
 use crate::duty::event::{Entry, Event};
 use crate::duty::{self, Input, State, Verdict};
 use crate::intake::{Body, Record};
-use crate::ledger::{DeadLetter, Evidence, Position, Step};
+use crate::ledger::{DeadLetter, Evidence, Position, Positions, Step};
 use crate::limits;
 use crate::mention::Mention;
 use crate::rule::watch::{Taken, Watch};
@@ -42,11 +42,18 @@ pub struct Desk {
     watch: Watch,
     state: State,
     now: Instant,
-    /// Position the ledger has; records before it are read on quietly.
-    decided: u64,
-    next: Position,
-    indexed: u64,
+    /// Positions the ledger has; records before them are read on quietly.
+    decided: Positions,
+    /// Next record of each partition.
+    next: Positions,
+    /// What the index holds.
+    indexed: Positions,
+    /// Records read when the last checkpoint was made.
     checkpointed: u64,
+    /// Whether everything that was decided has been read again; from then on records decide.
+    caught_up: bool,
+    /// What the records read again would have said, by topic.
+    echoes: BTreeMap<TopicId, Finding>,
     last_commit: std::time::Instant,
     recent: BTreeMap<String, Mention>,
     recent_order: VecDeque<String>,
@@ -59,6 +66,8 @@ pub struct Desk {
     version: u64,
     dirty: bool,
     restricted: BTreeSet<String>,
+    /// The mentions that carried each incident when it was raised, until topics are found again.
+    carried: Vec<(String, Vec<String>)>,
     shown_version: Option<u64>,
 }
 
@@ -71,6 +80,7 @@ impl Desk {
         let mut topics = BTreeMap::new();
         let mut now = Instant::default();
         let mut restricted = BTreeSet::new();
+        let mut carried = Vec::new();
         loop {
             let entries = parts.store.entries(after, limits::STEP_MENTIONS)?;
             let Some(last) = entries.last() else { break };
@@ -80,6 +90,9 @@ impl Desk {
                 now = now.max(entry.at);
                 note(&mut topics, entry);
                 restricted.extend(restricted_of(entry));
+                if let Event::IncidentRaised { incident, finding } = &entry.event {
+                    carried.push((incident.clone(), finding.mentions.clone()));
+                }
             }
         }
         for incident in topics.values() {
@@ -87,25 +100,28 @@ impl Desk {
             let ids: BTreeSet<String> = kept.into_iter().map(|one| one.mention).collect();
             evidence.insert(incident.clone(), ids);
         }
-        let home = parts.source.positions().into_iter().next().unwrap_or(Position {
-            stream: "intake".to_owned(),
-            partition: 0,
-            offset: 0,
-        });
-        let decided = parts.store.position(&home.stream, home.partition)?;
-        let indexed = parts.index.position();
+        let decided = parts.store.positions()?;
+        let indexed = parts.index.positions().clone();
         let (watch, from) = match parts.store.checkpoint()? {
             // A shard was lost: topics are needed from the stream's start to index them again.
-            Some(kept) if kept.position.offset <= indexed && kept.version == CHECKPOINT_VERSION => {
+            Some(kept) if indexed.covers(&kept.positions) && kept.version == CHECKPOINT_VERSION => {
                 let watch = Watch::load(parts.rules.clone(), &kept.body)
                     .map_err(|error| DeskError::Checkpoint(error.to_string()))?;
-                (watch, kept.position.offset)
+                (watch, kept.positions)
             }
-            _ => (Watch::new(parts.rules.clone()), 0),
+            _ => (Watch::new(parts.rules.clone()), Positions::default()),
         };
-        let next = Position { offset: from, ..home };
+        let mut next = parts.source.partitions()?;
+        next.raise(&from);
         parts.source.seek(&next)?;
-        tracing::info!(entries = after, decided, from, indexed, "desk recovers");
+        parts.source.hold_at(Some(decided.clone()));
+        tracing::info!(
+            entries = after,
+            decided = decided.total(),
+            from = next.total(),
+            indexed = indexed.total(),
+            "desk recovers"
+        );
         let shown = Shown { per_hour: vec![0; 24], ..Shown::default() };
         let last_commit = std::time::Instant::now();
         Ok(Desk {
@@ -115,7 +131,9 @@ impl Desk {
             decided,
             next,
             indexed,
-            checkpointed: from,
+            checkpointed: from.total(),
+            caught_up: false,
+            echoes: BTreeMap::new(),
             last_commit,
             evidence,
             topics,
@@ -128,6 +146,7 @@ impl Desk {
             version: 0,
             dirty: true,
             restricted,
+            carried,
             shown_version: None,
         })
     }
@@ -138,6 +157,9 @@ impl Desk {
         let at = self.now.max(self.parts.clock.now());
         self.commit(Step { events: vec![(at, "machine".to_owned(), started)], ..Step::default() })?;
         loop {
+            if !self.caught_up && self.next.covers(&self.decided) {
+                self.reconcile()?;
+            }
             match self.parts.asks.try_recv() {
                 Ok(Ask::Stop) | Err(TryRecvError::Disconnected) => break,
                 Ok(ask) => {
@@ -150,7 +172,7 @@ impl Desk {
             let clock = self.parts.clock.now();
             let records = self.parts.source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
             if records.is_empty() {
-                if self.parts.source.at_end() && self.next.offset >= self.decided {
+                if self.parts.source.at_end() && self.caught_up {
                     self.tick(clock)?;
                 }
                 self.settle(false)?;
@@ -167,7 +189,7 @@ impl Desk {
             self.settle(false)?;
         }
         self.settle(true)?;
-        tracing::info!(offset = self.next.offset, "desk stopped");
+        tracing::info!(records = self.next.total(), "desk stopped");
         Ok(())
     }
 
@@ -175,28 +197,23 @@ impl Desk {
     fn step(&mut self, records: Vec<Record>) -> Result<(), DeskError> {
         let readings = read_all(&self.parts.reader, &records, self.parts.readers);
         let mut dead = Vec::new();
-        let mut pending = self.decided;
         for (record, reading) in records.into_iter().zip(readings) {
-            let offset = record.position.offset;
-            let quiet = offset < self.decided;
-            self.next.offset = offset + 1;
+            let (at, quiet) = (record.position, !self.caught_up);
+            self.next.set(&at.at(at.offset + 1));
             let mut decisions = Step::default();
             match (record.body, reading) {
-                (Body::Mention(mention), Some(reading)) => {
-                    self.take(offset, *mention, &reading, quiet, &mut decisions)?
-                }
+                (Body::Mention(mention), Some(reading)) => self.take(&at, *mention, &reading, quiet, &mut decisions)?,
                 (Body::Counts { id, counts }, _) => self.watch.counts(&id, counts),
-                (Body::Refused { refused, head, at }, _) if !quiet => {
+                (Body::Refused { refused, head, at: when }, _) if !quiet => {
                     self.parts.metrics.dead_letters.with_label_values(&[refused.code.name()]).inc();
-                    let position = record.position;
                     dead.push(DeadLetter {
-                        position,
+                        position: at,
                         line: refused.line,
                         id: refused.id,
                         code: refused.code,
                         detail: refused.detail,
                         head,
-                        at,
+                        at: when,
                     });
                 }
                 (Body::Deleted { id }, _) => {
@@ -204,31 +221,64 @@ impl Desk {
                 }
                 _ => {}
             }
-            let decided = !decisions.events.is_empty() || !decisions.evidence.is_empty();
-            if !quiet && decided {
+            if !quiet && !(decisions.events.is_empty() && decisions.evidence.is_empty()) {
                 decisions.dead_letters = std::mem::take(&mut dead);
-                decisions.position = Some(self.swap(pending, offset + 1));
-                pending = offset + 1;
-                self.commit(decisions)?;
+                self.advance(decisions)?;
             }
         }
-        if self.next.offset > pending {
-            let position = Some(self.swap(pending, self.next.offset));
-            self.commit(Step { position, dead_letters: dead, ..Step::default() })?;
-            pending = self.next.offset;
+        if self.caught_up && self.next != self.decided {
+            self.advance(Step { dead_letters: dead, ..Step::default() })?;
         }
-        self.decided = self.decided.max(pending);
         Ok(())
     }
 
-    fn swap(&self, from: u64, to: u64) -> (Position, Position) {
-        (Position { offset: from, ..self.next.clone() }, Position { offset: to, ..self.next.clone() })
+    /// Commits a step with the positions after the records read so far.
+    fn advance(&mut self, mut step: Step) -> Result<(), DeskError> {
+        for to in self.next.iter() {
+            let from = to.at(self.decided.next(&to.stream, to.partition));
+            if from != to {
+                step.positions.push((from, to));
+            }
+        }
+        self.commit(step)?;
+        self.decided = self.next.clone();
+        Ok(())
+    }
+
+    /// What was decided has been read again. With one partition the records came in the same order and nothing is left to do; with
+    /// several they may have come in another one, so incidents find their topics by the mentions that carried them, and
+    /// what the other order would have raised, and nobody has been told of, is raised now.
+    fn reconcile(&mut self) -> Result<(), DeskError> {
+        self.caught_up = true;
+        self.parts.source.hold_at(None);
+        let mut known = BTreeSet::new();
+        for (incident, carried) in std::mem::take(&mut self.carried) {
+            for topic in carried.iter().filter_map(|id| self.watch.topic_of(id)) {
+                known.insert(topic);
+                self.topics.entry(topic).or_insert_with(|| incident.clone());
+            }
+        }
+        let at = self.now;
+        for (topic, finding) in std::mem::take(&mut self.echoes) {
+            if known.contains(&topic) || self.topics.contains_key(&topic) {
+                continue;
+            }
+            let mut step = Step::default();
+            tracing::warn!(?topic, "read in another order, a topic is raised that was not before the crash");
+            for (actor, event) in
+                duty::apply(&self.state, &self.parts.plan, at, Input::Found(finding)).unwrap_or_default()
+            {
+                step.events.push((at, actor, event));
+            }
+            self.commit(step)?;
+        }
+        Ok(())
     }
 
     /// One mention: deadlines before it, its topic, what the rules say, the index.
     fn take(
         &mut self,
-        offset: u64,
+        position: &Position,
         mention: Mention,
         reading: &Reading,
         quiet: bool,
@@ -241,15 +291,17 @@ impl Desk {
         }
         self.now = at;
         let taken = self.watch.take(&mention, reading);
-        if !reading.assessment.person_in_danger && offset >= self.indexed {
+        if !reading.assessment.person_in_danger && !self.indexed.passed(position) {
             self.parts
                 .index
-                .add(offset, &mention, reading, taken.topic)
+                .add(position, &mention, reading, taken.topic)
                 .map_err(|error| DeskError::Index(error.to_string()))?;
             self.dirty = true;
         }
         self.remember(&mention, reading);
         if quiet {
+            let raised = taken.findings.into_iter().filter(|finding| finding.kind == FindingKind::Raised);
+            self.echoes.extend(raised.filter_map(|finding| Some((finding.topic?, finding))));
             return Ok(());
         }
         if let Some(withheld) = taken.withheld {
@@ -413,7 +465,7 @@ fn verdict_name(verdict: &Verdict) -> &'static str {
 /// Readings of the mentions of a batch, in order, made on `threads` threads.
 pub fn read_all(reader: &Reader, records: &[Record], threads: usize) -> Vec<Option<Reading>> {
     let one = |record: &Record| match &record.body {
-        Body::Mention(mention) => Some(reader.read(mention)),
+        Body::Mention(mention) => Some(record.reading.as_deref().cloned().unwrap_or_else(|| reader.read(mention))),
         _ => None,
     };
     if threads < 2 || records.len() < PARALLEL_MENTIONS {

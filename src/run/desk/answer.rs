@@ -4,7 +4,7 @@ use super::parts::{Ask, DeskError, Progress};
 use super::{CHECKPOINT_RECORDS, CHECKPOINT_VERSION, Desk, RECENT_MENTIONS};
 use crate::assess::Reading;
 use crate::duty::{self, Command, Input};
-use crate::ledger::{Checkpoint, Position, Step};
+use crate::ledger::{Checkpoint, Step};
 use crate::mention::Mention;
 use crate::web::{CommandRefused, TopicView};
 use std::sync::Arc;
@@ -57,27 +57,27 @@ impl Desk {
 
     pub(super) fn tick_if_read(&mut self) -> Result<(), DeskError> {
         let clock = self.parts.clock.now();
-        if self.parts.source.at_end() && self.next.offset >= self.decided { self.tick(clock) } else { Ok(()) }
+        if self.parts.source.at_end() && self.caught_up { self.tick(clock) } else { Ok(()) }
     }
 
     /// Index commit and checkpoint when due, notices that are due, progress and view.
     pub(super) fn settle(&mut self, last: bool) -> Result<(), DeskError> {
         let due = self.last_commit.elapsed().as_millis() as u64 >= self.parts.commit_ms;
         if (due && self.dirty) || last {
-            self.parts.index.commit(self.next.offset).map_err(|error| DeskError::Index(error.to_string()))?;
-            self.indexed = self.indexed.max(self.next.offset);
+            self.parts.index.commit(&self.next).map_err(|error| DeskError::Index(error.to_string()))?;
+            self.indexed.raise(&self.next);
             self.dirty = false;
             self.last_commit = std::time::Instant::now();
+            self.parts.source.report(&self.decided);
             // Only what the index holds may be checkpointed: a restart reads the stream from there for both.
-            if self.next.offset >= self.checkpointed + CHECKPOINT_RECORDS || (last && self.next.offset >= self.decided)
-            {
-                let position = Position { offset: self.next.offset, ..self.next.clone() };
+            let read = self.next.total();
+            if self.caught_up && (read >= self.checkpointed + CHECKPOINT_RECORDS || last) {
                 self.parts.store.put_checkpoint(Checkpoint {
-                    position,
+                    positions: self.next.clone(),
                     version: CHECKPOINT_VERSION,
                     body: self.watch.save(),
                 })?;
-                self.checkpointed = self.next.offset;
+                self.checkpointed = read;
             }
         }
         for notice in self.state.due_notices(self.now) {
@@ -98,7 +98,8 @@ impl Desk {
             self.shown_version = Some(self.version);
         }
         self.parts.metrics.topics.set(self.watch.topic_count() as i64);
-        self.parts.metrics.index_lag.set(self.next.offset.saturating_sub(self.indexed) as i64);
+        let (read, indexed) = (self.next.total(), self.indexed.total());
+        self.parts.metrics.index_lag.set(read.saturating_sub(indexed) as i64);
         let left = self.shown.incidents.iter().filter(|one| one.state.is_open()).flat_map(|one| &one.clocks);
         let left = left
             .filter(|clock| clock.state == duty::view::ClockState::Running)
@@ -106,8 +107,7 @@ impl Desk {
             .min();
         self.parts.metrics.time_left.set(left.unwrap_or(7_200));
         self.parts.state.send_replace(Arc::new(self.shown.clone()));
-        let progress =
-            Progress { offset: self.next.offset, now: Some(self.now), indexed: self.indexed, version: self.version };
+        let progress = Progress { offset: read, now: Some(self.now), indexed, version: self.version };
         self.parts.progress.send_replace(progress);
     }
 

@@ -36,11 +36,11 @@ pub enum Ask {
 /// What the desk tells the rest of the house after each step.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// Next offset to read.
+    /// Records read, all partitions together.
     pub offset: u64,
     /// Time up to which every deadline has been looked at.
     pub now: Option<Instant>,
-    /// Next offset that search does not show yet.
+    /// Records that search shows.
     pub indexed: u64,
     /// Counts each change of the duty state.
     pub version: u64,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Version of the saved form; another is refused, never guessed.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why a mention was not put before people.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

@@ -86,7 +86,9 @@ impl App {
             reader,
             rules: tables.rules,
             plan: settings.plan.clone(),
-            index,
+            index: Some(index),
+            lead: None,
+            publish: None,
             commit_ms: settings.index_commit_ms,
             metrics: metrics.clone(),
             asks: asked,
@@ -104,9 +106,7 @@ impl App {
             }
         })?;
 
-        let listener = tokio::net::TcpListener::bind(settings.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let listener = listen(settings.listen).await?;
         let addr = listener.local_addr()?;
         let changes = follow(progress.clone());
         let rooms = Rooms {
@@ -177,6 +177,11 @@ impl App {
             tracing::error!("the desk could not be joined");
         }
     }
+}
+
+/// Binds the one port; the error names it.
+pub async fn listen(addr: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))
 }
 
 /// The key of signed links: made at the first start, readable by this account only.

@@ -8,6 +8,8 @@ pub mod check;
 pub mod day;
 pub mod demo;
 pub mod desk;
+pub mod follow;
+pub mod health;
 pub mod house;
 pub mod replay;
 pub mod search;

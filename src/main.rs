@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use yuqing::run::{assess, backtest, bench, check, demo, replay, search, serve, user};
+use yuqing::run::{assess, backtest, bench, beside, check, demo, lead, replay, search, serve, user, worker};
 use yuqing::settings::Overrides;
 
 #[global_allocator]
@@ -50,6 +50,16 @@ enum Role {
         /// Pipeline file [default: pipelines/local.toml]
         pipeline: Option<PathBuf>,
     },
+    /// Reads mentions from Kafka and publishes what they say; any number share the work
+    Worker {
+        /// Threads that read texts
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+    },
+    /// Decides on what the workers have read; of several one leads and the others stand by
+    Desk,
+    /// Console and API beside the leading desk; any number may run
+    Web,
     /// Plays a written day in Nanchang through the whole system on a virtual clock, then serves the console
     Demo(demo::Options),
     /// Tells every fault in settings and dictionaries at once
@@ -79,7 +89,7 @@ enum Role {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("YUQING_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new(if matches!(cli.role, Role::Run { .. }) {
+        tracing_subscriber::EnvFilter::new(if matches!(cli.role, Role::Run { .. } | Role::Worker { .. } | Role::Desk | Role::Web) {
             "info,tantivy=warn"
         } else {
             "warn,tantivy=error"
@@ -104,6 +114,9 @@ fn hand_over(cli: Cli) -> anyhow::Result<u8> {
             overrides.open_intake = open_intake;
             serve::run(&settings, &overrides)
         }
+        Role::Worker { threads } => worker::run(&settings, &overrides, threads),
+        Role::Desk => lead::run(&settings, &overrides),
+        Role::Web => beside::run(&settings, &overrides),
         Role::Demo(options) => demo::run(&settings, &overrides, &options, json),
         Role::Check => check::run(&settings, &overrides, json),
         Role::Assess(options) => assess::run(&settings, &overrides, &options, json),

@@ -142,6 +142,9 @@ fn evidence_of_a_deleted_mention_goes(store: &dyn Store) {
 }
 
 fn salts_go_for_good(store: &dyn Store) {
+    let secret = store.secret("links").expect("makes one");
+    assert_eq!(store.secret("links").expect("reads"), secret, "one secret a name");
+    assert_ne!(store.secret("other").expect("makes one"), secret);
     let salt = store.salt(DAY).expect("makes one").expect("a new day has one");
     assert_eq!(store.salt(DAY).expect("reads"), Some(salt), "one salt a day");
     let next = store.salt(Day(DAY.0 + 1)).expect("makes one").expect("a new day has one");

@@ -224,6 +224,8 @@ pub trait Store: Send + Sync {
     fn evidence(&self, incident: &str, limit: usize) -> Result<Vec<Evidence>, StoreError>;
     /// The salt of a day's source keys: made on first use, `None` once destroyed.
     fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError>;
+    /// A secret of the installation by name, made on first use: every process of the house has the same.
+    fn secret(&self, name: &str) -> Result<[u8; 32], StoreError>;
     /// Destroys salts of days before `day`; gives the days whose salt went.
     fn destroy_salts_before(&self, day: Day) -> Result<Vec<Day>, StoreError>;
     /// Takes or keeps the lead for `holds` from now by the store's own clock. Gives the fencing token, which grows whenever the

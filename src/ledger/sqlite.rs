@@ -40,6 +40,7 @@ CREATE TABLE evidence (id INTEGER PRIMARY KEY, incident TEXT NOT NULL, mention T
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), positions TEXT NOT NULL, version INTEGER NOT NULL,
     body BLOB NOT NULL) STRICT;
 CREATE TABLE salts (day INTEGER PRIMARY KEY, salt BLOB) STRICT;
+CREATE TABLE secrets (name TEXT PRIMARY KEY, secret BLOB NOT NULL) STRICT;
 CREATE TABLE lead (one INTEGER PRIMARY KEY CHECK (one = 1), token INTEGER NOT NULL, holder TEXT NOT NULL,
     until_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE asks (number INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, answer TEXT) STRICT;
@@ -335,6 +336,19 @@ impl Store for Sqlite {
             getrandom::fill(&mut salt).map_err(failed)?;
             store.execute("INSERT INTO salts (day, salt) VALUES (?1, ?2)", params![day.0, salt])?;
             Ok(Some(salt))
+        })
+    }
+
+    fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        self.write(|store| {
+            let sql = "SELECT secret FROM secrets WHERE name = ?1";
+            if let Some(secret) = store.query_row(sql, [name], |row| row.get(0)).optional()? {
+                return Ok(secret);
+            }
+            let mut secret = [0; 32];
+            getrandom::fill(&mut secret).map_err(failed)?;
+            store.execute("INSERT INTO secrets (name, secret) VALUES (?1, ?2)", params![name, secret])?;
+            Ok(secret)
         })
     }
 

@@ -3,15 +3,14 @@
 use crate::clock::Clock;
 use crate::duty::event::Notice;
 use crate::index::{Searcher, Writer};
-use crate::intake::{Intake, folder};
+use crate::intake::{Intake, Salts, Source, folder};
 use crate::ledger::Store;
-use crate::ledger::sqlite::Sqlite;
 use crate::metrics::Metrics;
-use crate::run::desk::{Ask, Desk, Observer, Parts, Progress, Shown};
+use crate::run::desk::{Ask, Desk, Observer, Parts, Progress, Publish, Shown};
 use crate::run::house::Rooms;
-use crate::run::tables;
+use crate::run::{open, tables};
 use crate::settings::Settings;
-use crate::web::accounts::{Accounts, Bootstrap};
+use crate::web::accounts::Bootstrap;
 use crate::web::{WebOptions, router};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -56,8 +55,9 @@ impl App {
         std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
         let tables = tables::load(&settings.sources).map_err(|faults| anyhow::anyhow!("{}", join(&faults)))?;
         let metrics = Arc::new(Metrics::new()?);
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&settings.data)?);
-        let accounts = Arc::new(Accounts::open(&settings.data)?);
+        let store = open::store(&settings)?;
+        let store_secret = store.secret("links")?;
+        let accounts = Arc::new(open::accounts(&settings)?);
         let bootstrap = accounts.bootstrap(clock.now())?;
         let reader = Arc::new(tables.reader);
         let index_dir = settings.data.join("index");
@@ -65,13 +65,19 @@ impl App {
         let words = reader.clone();
         let searcher = Arc::new(Searcher::open(&index_dir, Arc::new(move |text: &str| words.words(text))));
         let salts = store.clone();
-        let salts = Arc::new(move |day| salts.salt(day).ok().flatten());
-        let (intake, torn) = Intake::open(&settings.data.join("intake"), tables.door, salts, clock.clone())?;
+        let salts: Salts = Arc::new(move |day| salts.salt(day).ok().flatten());
+        let door = tables.door.clone();
+        let (intake, torn) = Intake::open(&settings.data.join("intake"), tables.door, salts.clone(), clock.clone())?;
         if let Some(torn) = torn {
             tracing::warn!(?torn, "a crash had torn the end off the intake log; what was answered is there");
         }
-        let source = intake.source()?;
-        let ready_at = intake.end();
+        let (source, publish, ready_at): (Box<dyn Source>, Option<Box<dyn Publish>>, u64) = match &settings.kafka {
+            Some(config) => {
+                open::topics(config)?;
+                (open::mentions(config, door, salts)?, Some(open::publish(config)?), 0)
+            }
+            None => (Box::new(intake.source()?), None, intake.end()),
+        };
 
         let (asks, asked) = sync_channel(ASKS);
         let (due, notices) = mpsc::channel(DUE);
@@ -82,13 +88,13 @@ impl App {
         let parts = Parts {
             clock: clock.clone(),
             store: store.clone(),
-            source: Box::new(source),
+            source,
             reader,
             rules: tables.rules,
             plan: settings.plan.clone(),
             index: Some(index),
             lead: None,
-            publish: None,
+            publish,
             commit_ms: settings.index_commit_ms,
             metrics: metrics.clone(),
             asks: asked,
@@ -123,8 +129,9 @@ impl App {
             on_duty: settings.on_duty.clone(),
             channels: settings.channels.names().map(str::to_owned).collect(),
             ready_at,
+            elsewhere: settings.kafka.as_ref().map(|kafka| kafka.topics.join(", ")),
         };
-        let key = link_key(&settings.data)?;
+        let key = store_secret;
         let links = settings.public_url.clone().map(|base| (base, key));
         let options = WebOptions {
             open_intake: settings.open_intake,
@@ -184,25 +191,6 @@ pub async fn listen(addr: SocketAddr) -> anyhow::Result<tokio::net::TcpListener>
     tokio::net::TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))
 }
 
-/// The key of signed links: made at the first start, readable by this account only.
-fn link_key(data: &std::path::Path) -> anyhow::Result<[u8; 32]> {
-    let path = data.join("link.key");
-    if let Ok(bytes) = std::fs::read(&path) {
-        return bytes
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("{} is not 32 bytes; remove it to make a new one", path.display()));
-    }
-    let mut key = [0u8; 32];
-    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
-    use std::os::unix::fs::OpenOptionsExt;
-    let part = data.join("link.key.part");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    std::io::Write::write_all(&mut file, &key)?;
-    file.sync_all()?;
-    std::fs::rename(&part, &path)?;
-    Ok(key)
-}
-
 /// Faults, one a line.
 pub fn join(faults: &[crate::lexicon::Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -221,12 +209,15 @@ fn follow(mut progress: watch::Receiver<Progress>) -> watch::Receiver<u64> {
 
 /// What sending needs.
 #[derive(Clone)]
-struct Senders {
-    channels: Arc<crate::outlet::Channels>,
-    clock: Clock,
-    asks: SyncSender<Ask>,
+pub struct Senders {
+    /// Where notices go.
+    pub channels: Arc<crate::outlet::Channels>,
+    /// The time.
+    pub clock: Clock,
+    /// The desk's ear.
+    pub asks: SyncSender<Ask>,
     /// Where people reach the console, and the key of signed links.
-    links: Option<(String, [u8; 32])>,
+    pub links: Option<(String, [u8; 32])>,
 }
 
 impl Senders {
@@ -245,7 +236,7 @@ impl Senders {
 }
 
 /// Sends what is due; the desk hears how each attempt ended.
-async fn send(mut notices: mpsc::Receiver<Notice>, senders: Senders) {
+pub async fn send(mut notices: mpsc::Receiver<Notice>, senders: Senders) {
     let slots = Arc::new(tokio::sync::Semaphore::new(SENDING));
     while let Some(mut notice) = notices.recv().await {
         senders.link(&mut notice);
@@ -282,7 +273,7 @@ async fn sweep(intake: Intake, inbox: std::path::PathBuf, mut stopped: watch::Re
 }
 
 /// Destroys the salts of days that ended more than two days ago, at the start and every hour (public-trust rule 3).
-async fn forget(store: Arc<dyn Store>, clock: Clock, mut stopped: watch::Receiver<bool>) {
+pub async fn forget(store: Arc<dyn Store>, clock: Clock, mut stopped: watch::Receiver<bool>) {
     loop {
         let (store, keep) = (store.clone(), (clock.now() - crate::limits::SALT_AGE).day());
         match tokio::task::spawn_blocking(move || store.destroy_salts_before(keep)).await {

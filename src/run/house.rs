@@ -46,6 +46,8 @@ pub struct Rooms {
     pub names: std::collections::BTreeMap<String, String>,
     /// Offset that had to be read before this process was ready.
     pub ready_at: u64,
+    /// Topics that mentions come from instead of this door.
+    pub elsewhere: Option<String>,
 }
 
 impl Rooms {
@@ -119,7 +121,11 @@ impl House for Rooms {
 
     fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer> {
         let (intake, now) = (self.intake.clone(), self.clock.now());
+        let elsewhere = self.elsewhere.clone();
         Box::pin(async move {
+            if let Some(topics) = elsewhere {
+                return Answer::Failed(format!("this house takes mentions from Kafka; send them to {topics}"));
+            }
             let taken = tokio::task::spawn_blocking(move || intake.offer(json, coding.as_deref(), &body, now)).await;
             taken.unwrap_or_else(|_| Answer::Failed("the intake stopped".to_owned()))
         })

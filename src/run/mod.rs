@@ -4,6 +4,7 @@ pub mod app;
 pub mod assess;
 pub mod backtest;
 pub mod bench;
+pub mod beside;
 pub mod check;
 pub mod day;
 pub mod demo;
@@ -11,11 +12,14 @@ pub mod desk;
 pub mod follow;
 pub mod health;
 pub mod house;
+pub mod lead;
+pub mod open;
 pub mod replay;
 pub mod search;
 pub mod serve;
 pub mod tables;
 pub mod user;
+pub mod worker;
 
 use crate::mention::Refused;
 use crate::settings::{Overrides, Settings};
@@ -26,6 +30,16 @@ use std::path::PathBuf;
 /// Settings, or every fault in one error.
 pub fn settings(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Settings> {
     crate::settings::load(files, overrides).map_err(|faults| anyhow!("settings:\n{}", app::join(&faults)))
+}
+
+/// Waits for SIGTERM, Ctrl-C or the end of `work`; true where the work ended by itself.
+pub async fn until_stopped(work: impl Future<Output = ()>) -> anyhow::Result<bool> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => false,
+        _ = tokio::signal::ctrl_c() => false,
+        () = work => true,
+    })
 }
 
 /// Prints one JSON object on a line of standard output.

@@ -2,9 +2,11 @@
 
 use crate::clock::Clock;
 use crate::run::app::App;
-use crate::run::{say, settings};
+use crate::run::{say, settings, until_stopped};
+use crate::web::Bootstrap;
 use crate::settings::Overrides;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Runs until asked to stop; exit code 0, or 3 when the desk failed.
@@ -14,21 +16,21 @@ pub fn run(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<u8> {
     let code = runtime.block_on(async {
         let mut app = App::start(settings, Clock::Real, Box::new(|_| {})).await?;
         say(&json!({"type": "listening", "addr": app.addr.to_string()}));
-        if let Some(bootstrap) = &app.bootstrap {
-            say(&json!({"type": "token", "name": "bootstrap", "role": "desk", "token": bootstrap.token}));
-            say(&json!({"type": "password", "name": bootstrap.user, "role": "operator", "password": bootstrap.password}));
-            eprintln!("console: http://{}/  account {}  password {}  (said once)", app.addr, bootstrap.user, bootstrap.password);
-        }
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let failed = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = tokio::signal::ctrl_c() => false,
-            _ = app.failed() => true,
-        };
+        say_bootstrap(app.addr, app.bootstrap.as_ref());
+        let failed = until_stopped(app.failed()).await?;
         app.stop().await;
         anyhow::Ok(if failed { 3 } else { 0 })
     });
     // Open event streams and slow receivers must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code
+}
+
+/// Says once, at the very first start, how to come in.
+pub fn say_bootstrap(addr: SocketAddr, bootstrap: Option<&Bootstrap>) {
+    if let Some(Bootstrap { token, user, password, .. }) = bootstrap {
+        say(&json!({"type": "token", "name": "bootstrap", "role": "desk", "token": token}));
+        say(&json!({"type": "password", "name": user, "role": "operator", "password": password}));
+        eprintln!("console: http://{addr}/  account {user}  password {password}  (said once)");
+    }
 }

@@ -7,9 +7,10 @@ mod dictionaries;
 mod raw;
 
 pub use dictionaries::read_dictionaries;
-pub use raw::{KafkaRaw, Raw, read};
+pub use raw::{Raw, read};
 
 use crate::duty::plan::{self, Plan};
+use crate::intake::kafka::KafkaConfig;
 use crate::lexicon::{Fault, Sources};
 use crate::outlet::Channels;
 use std::net::SocketAddr;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Address of PostgreSQL with its password; SQLite in the data folder without one.
     pub store: Option<String>,
+    /// Kafka, where the stream is there.
+    pub kafka: Option<KafkaConfig>,
     /// How a desk takes part in the lead; holder and milliseconds.
     pub lead: (String, i64),
 }
@@ -148,6 +151,9 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
     if !(1_000..=60_000).contains(&raw.desk.lease_ms) {
         fault(&raw.place("desk"), "lease_ms must be from 1000 to 60000".to_owned());
     }
+    for detail in raw.kafka.iter().flat_map(KafkaConfig::faults) {
+        fault(&raw.place("kafka"), detail);
+    }
     let holder = raw.desk.holder.clone().unwrap_or_else(|| {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         format!("{}-{}", host.trim(), std::process::id())
@@ -175,6 +181,7 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
             on_duty: raw.officers.iter().map(|officer| (officer.role.clone(), officer.name.clone())).collect(),
             public_url,
             store,
+            kafka: raw.kafka,
             lead: (holder, raw.desk.lease_ms),
         }),
         _ => Err(faults),

@@ -3,6 +3,7 @@
 
 use crate::assess::Level;
 use crate::duty::plan::{ChannelPlan, OfficerRaw as OfficerPlan, PlanRaw};
+use crate::intake::kafka::KafkaConfig;
 use crate::lexicon::Fault;
 use crate::outlet::{ChannelRaw, OutletRaw};
 use serde::Deserialize;
@@ -93,14 +94,6 @@ impl Default for DeskRaw {
     }
 }
 
-/// `[kafka]`: read, so that one file serves every role; used by `worker` and `desk`.
-#[derive(Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct KafkaRaw {
-    /// Brokers.
-    pub bootstrap: Option<String>,
-}
-
 /// All sections.
 #[derive(Clone, Default)]
 pub struct Raw {
@@ -123,7 +116,7 @@ pub struct Raw {
     /// `[[channels]]`.
     pub channels: Vec<ChannelRaw>,
     /// `[kafka]`.
-    pub kafka: KafkaRaw,
+    pub kafka: Option<KafkaConfig>,
     /// `[store]`.
     pub store: StoreRaw,
     /// `[desk]`.
@@ -192,7 +185,7 @@ pub fn read(file: &str, text: &str, raw: &mut Raw) -> Vec<Fault> {
             "outlet" => set(value).map(|it| raw.outlet = it),
             "store" => set(value).map(|it| raw.store = it),
             "desk" => set(value).map(|it| raw.desk = it),
-            "kafka" => set(value).map(|it| raw.kafka = it),
+            "kafka" => set(value).map(|it| raw.kafka = Some(it)),
             "officers" => each(value, &mut faults, &fault).map(|all| raw.officers = all),
             "channels" => each(value, &mut faults, &fault).map(|all| raw.channels = all),
             _ => {

@@ -1,5 +1,6 @@
-//! `yuqing replay FILE`: feeds a file of mentions into a running process, over HTTP or through its watched folder.
+//! `yuqing replay FILE`: feeds a file of mentions into a running process, over HTTP, through its watched folder, or through Kafka.
 
+use crate::intake::kafka::{KafkaConfig, Outgoing, Producer};
 use crate::run::{lines, say, settings, size};
 use crate::settings::Overrides;
 use crate::time::Instant;
@@ -12,12 +13,12 @@ use std::time::Duration;
 /// Options of `yuqing replay`.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  yuqing replay day.jsonl --to http --speed max --token TOKEN\n  yuqing replay day.jsonl.zst --to folder"
+    after_help = "Examples:\n  yuqing replay day.jsonl --to http --speed max --token TOKEN\n  yuqing replay day.jsonl.zst --to folder\n  yuqing replay day.jsonl --to kafka --speed 60x --settings pipelines/kafka.toml"
 )]
 pub struct Options {
     /// File of mentions (.jsonl, .zst, .gz), or `-`
     pub file: PathBuf,
-    /// http: the running process at --listen; folder: its watched folder
+    /// http: the running process at --listen; folder: its watched folder; kafka: the first topic of [kafka]
     #[arg(long, default_value = "http")]
     pub to: To,
     /// `max`, or times the speed at which the mentions were written: `60x`
@@ -38,6 +39,8 @@ pub enum To {
     Http,
     /// A file in the watched folder.
     Folder,
+    /// The first topic of mentions of `[kafka]`.
+    Kafka,
 }
 
 /// How fast.
@@ -65,6 +68,10 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let bar = bar(size(&options.file));
     let totals = match options.to {
         To::Folder => into_folder(&options.file, &settings.inbox)?,
+        To::Kafka => {
+            let config = settings.kafka.as_ref().context("--to kafka needs [kafka] in the settings")?;
+            into_kafka(config, options, &mut |bytes| bar.set_position(bytes))?
+        }
         To::Http => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let mut sender = Sender::new(format!("http://{}", settings.listen), options.token.clone())?;
@@ -96,6 +103,8 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     if options.to == To::Folder {
         // What becomes of its records is the running process's to say.
         eprintln!("laid into {}", settings.inbox.display());
+    } else if options.to == To::Kafka {
+        eprintln!("{} records delivered", totals.0);
     } else if json {
         say(&json!({"type": "summary", "accepted": totals.0, "duplicates": totals.1, "refused": totals.2}));
     } else {
@@ -119,6 +128,40 @@ fn into_folder(file: &Path, inbox: &Path) -> anyhow::Result<(u64, u64, u64)> {
     std::fs::copy(file, &part).with_context(|| format!("cannot copy {}", file.display()))?;
     std::fs::rename(&part, inbox.join(name))?;
     Ok((0, 0, 0))
+}
+
+/// Every line becomes a record under its id; what is wrong with it is the reader's to say. Gives how many were delivered.
+fn into_kafka(
+    config: &KafkaConfig,
+    options: &Options,
+    progress: &mut dyn FnMut(u64),
+) -> anyhow::Result<(u64, u64, u64)> {
+    #[derive(serde::Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: std::borrow::Cow<'a, str>,
+    }
+    let producer = Producer::open(config)?;
+    let topic = config.topics.first().context("[kafka] names no topic")?;
+    let mut pace = Pace { speed: options.speed, first: None, started: std::time::Instant::now() };
+    lines(&options.file, progress, &mut |_, line| {
+        let Ok(line) = line else { return Ok(()) };
+        if let Some(wait) = pace.wait(line) {
+            producer.flush()?;
+            std::thread::sleep(wait);
+        }
+        let key = serde_json::from_slice::<Named<'_>>(line).map(|named| named.id).unwrap_or_default();
+        Ok(producer.send(Outgoing {
+            topic,
+            partition: None,
+            key: &key,
+            headers: &[],
+            value: Some(line),
+            timestamp: None,
+        })?)
+    })?;
+    producer.flush()?;
+    Ok((producer.delivered(), 0, 0))
 }
 
 struct Pace {

@@ -4,6 +4,7 @@ mod house;
 mod bad_records;
 mod browser;
 mod demo;
+mod kafka;
 mod kill;
 mod notices;
 mod public_trust;

@@ -7,6 +7,7 @@ mod door;
 pub mod file;
 pub mod folder;
 mod frame;
+pub mod kafka;
 pub mod log;
 mod reader;
 mod seen;
@@ -85,6 +86,21 @@ pub enum SourceError {
         from: u64,
         /// First available.
         to: u64,
+    },
+    /// The stream is not the one that was read: it was truncated, or deleted and made anew under the same name.
+    #[error(
+        "{stream}/{partition} was read up to {read} and now ends at {end}: it was truncated, or deleted and made anew; \
+         nothing is read until somebody restores it or decides where to begin"
+    )]
+    Replaced {
+        /// Stream.
+        stream: String,
+        /// Partition.
+        partition: i32,
+        /// Read up to here.
+        read: u64,
+        /// Where it ends now.
+        end: u64,
     },
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod guard;
+pub mod kafka;
 pub mod raw;
 #[cfg(test)]
 mod receiver;
@@ -35,6 +36,8 @@ struct Channel {
 enum Kind {
     Wecom(wecom::Wecom),
     StandardWebhook(standard_webhook::StandardWebhook),
+    /// Connected by [`Channels::connect_kafka`].
+    Kafka(Option<kafka::Alerts>),
 }
 
 /// All configured channels, by name. Addresses and secrets are never shown.
@@ -51,10 +54,11 @@ impl fmt::Debug for Channels {
 }
 
 impl Kind {
-    fn url(&self) -> &Url {
+    fn url(&self) -> Option<&Url> {
         match self {
-            Kind::Wecom(bot) => &bot.url,
-            Kind::StandardWebhook(endpoint) => &endpoint.url,
+            Kind::Wecom(bot) => Some(&bot.url),
+            Kind::StandardWebhook(endpoint) => Some(&endpoint.url),
+            Kind::Kafka(_) => None,
         }
     }
 
@@ -62,7 +66,7 @@ impl Kind {
     fn per_minute(&self) -> Option<usize> {
         match self {
             Kind::Wecom(_) => Some(wecom::PER_MINUTE),
-            Kind::StandardWebhook(_) => None,
+            Kind::StandardWebhook(_) | Kind::Kafka(_) => None,
         }
     }
 }
@@ -99,6 +103,20 @@ impl Channels {
         self.public_url.as_deref()
     }
 
+    /// Whether a channel writes to Kafka, so that [`Channels::connect_kafka`] must follow.
+    pub fn need_kafka(&self) -> bool {
+        self.channels.values().any(|channel| matches!(channel.kind, Kind::Kafka(_)))
+    }
+
+    /// Gives the channels of kind `kafka` their topic.
+    pub fn connect_kafka(&mut self, alerts: &kafka::Alerts) {
+        for channel in self.channels.values_mut() {
+            if let Kind::Kafka(link) = &mut channel.kind {
+                *link = Some(alerts.clone());
+            }
+        }
+    }
+
     /// One attempt to send `notice` over the channel `name`. Never fails and ends within [`guard::SEND_TIMEOUT`] and the
     /// time of a look-up; the verdict is everything there is to know.
     pub async fn send(&self, name: &str, notice: &Notice, now: Instant) -> Verdict {
@@ -109,7 +127,8 @@ impl Channels {
             let detail = "the receiver's budget of this minute is spent".to_owned();
             return Verdict::Retry { after_ms: Some(after_ms), detail };
         }
-        let client = match guard::client(channel.kind.url(), &self.listed).await {
+        let Some(url) = channel.kind.url() else { return self.written(&channel.kind, notice).await };
+        let client = match guard::client(url, &self.listed).await {
             Ok(client) => client,
             Err(fault @ Fault::Unresolved) => return Verdict::Retry { after_ms: None, detail: fault.to_string() },
             Err(fault) => return Verdict::Misconfigured { detail: fault.to_string() },
@@ -117,6 +136,14 @@ impl Channels {
         match &channel.kind {
             Kind::Wecom(bot) => bot.send(&client, notice, now, self.public_url()).await,
             Kind::StandardWebhook(endpoint) => endpoint.send(&client, notice, now, self.public_url()).await,
+            kind @ Kind::Kafka(_) => self.written(kind, notice).await,
+        }
+    }
+
+    async fn written(&self, kind: &Kind, notice: &Notice) -> Verdict {
+        match kind {
+            Kind::Kafka(Some(alerts)) => alerts.send(notice, self.public_url()).await,
+            _ => Verdict::Misconfigured { detail: "the settings have no [kafka]".to_owned() },
         }
     }
 }

@@ -19,7 +19,7 @@ const SECRET_FILE_BYTES: u64 = 4_096;
 /// Room in a link for the path of an incident's page.
 const PATH_BYTES: usize = 128;
 /// Kinds of the contract that are not built yet.
-const PLANNED: [&str; 6] = ["dingtalk", "feishu", "sms-aliyun", "smtp", "alertmanager", "kafka"];
+const PLANNED: [&str; 5] = ["dingtalk", "feishu", "sms-aliyun", "smtp", "alertmanager"];
 
 /// One `[[channels]]` table.
 #[derive(Clone, Deserialize)]
@@ -27,7 +27,7 @@ const PLANNED: [&str; 6] = ["dingtalk", "feishu", "sms-aliyun", "smtp", "alertma
 pub struct ChannelRaw {
     /// Name, unique.
     pub name: String,
-    /// `wecom`, `standard-webhook`.
+    /// `wecom`, `standard-webhook`, `kafka`.
     pub kind: String,
     /// Address of the receiver; of a bot it holds the key.
     pub url: Option<String>,
@@ -111,8 +111,12 @@ fn channel(table: ChannelRaw, listed: &[Network]) -> Result<Channel, Vec<String>
     let kind = match table.kind.as_str() {
         "wecom" => wecom_of(&table, listed),
         "standard-webhook" => webhook_of(&table, listed),
+        "kafka" if table.url.is_some() || table.secret.is_some() || table.secret_file.is_some() => {
+            Err("kafka has its address and secrets in [kafka]".to_owned())
+        }
+        "kafka" => Ok(Kind::Kafka(None)),
         planned if PLANNED.contains(&planned) => Err(format!("kind {planned:?} is not built yet")),
-        other => Err(format!("kind {other:?} is none of wecom, standard-webhook")),
+        other => Err(format!("kind {other:?} is none of wecom, standard-webhook, kafka")),
     };
     match kind {
         Ok(kind) if faults.is_empty() => Ok(Channel { kind, levels, officer: table.officer, sent: Mutex::default() }),
@@ -219,6 +223,17 @@ pub(crate) mod tests {
         }
         assert_eq!(faults.len(), wants.len());
         assert!(!faults.iter().any(|fault| fault.contains("tiger")));
+    }
+
+    #[test]
+    fn kafka_has_its_address_elsewhere() {
+        let one = "[[channels]]\nname = \"bus\"\nkind = \"kafka\"\n";
+        let tables: Tables = toml::from_str(one).expect("tables");
+        assert!(check(tables.channels, tables.outlet).expect("channels").need_kafka());
+        for more in ["url = \"https://x.example\"", "secret = \"tiger\""] {
+            let faults = faults(&format!("{one}{more}"));
+            assert!(faults.len() == 1 && faults[0].contains("[kafka]") && !faults[0].contains("tiger"), "{faults:?}");
+        }
     }
 
     #[test]

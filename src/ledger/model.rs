@@ -117,7 +117,7 @@ impl Model {
                 let due: Vec<Day> = self.salts.range(..day).filter(|(_, salt)| salt.is_some()).map(|it| *it.0).collect();
                 assert_eq!(store.destroy_salts_before(day).expect("destroys"), due);
                 self.happened.destroyed += due.len() as u64;
-                due.iter().for_each(|day| drop(self.salts.insert(*day, None)));
+                self.salts.extend(due.into_iter().map(|day| (day, None)));
             }
             _ => {
                 subject.crash();

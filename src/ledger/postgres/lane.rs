@@ -97,6 +97,11 @@ impl Lane {
         Ok(lane)
     }
 
+    /// A lane to the database at a url.
+    pub(crate) fn to(url: &str) -> Result<Lane, StoreError> {
+        Lane::open(Door::parse(url)?)
+    }
+
     /// What it went through.
     pub(crate) fn recoveries(&self) -> Recoveries {
         let read = |tally: &AtomicU64| tally.load(Ordering::Relaxed);

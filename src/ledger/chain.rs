@@ -47,17 +47,70 @@ fn chain(before: &str, seq: u64, at: &str, actor: &str, event: &str) -> String {
 }
 
 /// An entry as its row has it.
-pub(super) struct Stored {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    /// From 1, without a hole.
+    pub seq: u64,
+    /// RFC 3339.
+    pub at: String,
+    /// Who.
+    pub actor: String,
+    /// Canonical JSON.
+    pub event: String,
+    /// Hash over the one before and this one, hex.
+    pub hash: String,
+}
+
+/// Entries of a page when a chain is walked: bounds memory.
+pub(super) const PAGE: usize = 4_096;
+
+/// A walk along a chain from its first entry.
+#[derive(Default)]
+pub(super) struct Walk {
+    /// Entries passed.
     pub(super) seq: u64,
-    pub(super) at: String,
-    pub(super) actor: String,
-    pub(super) event: String,
-    pub(super) hash: String,
+    before: String,
+}
+
+impl Walk {
+    /// Passes the next entry, or says what is wrong with it.
+    pub(super) fn pass(&mut self, row: &Stored) -> Result<(), StoreError> {
+        row.follows(self.seq, &self.before)?;
+        self.seq = row.seq;
+        self.before.clone_from(&row.hash);
+        row.clone().entry().map(|_| ())
+    }
+}
+
+/// Walks the whole chain page by page; gives the number of entries.
+pub(super) fn verify(page: impl Fn(u64, usize) -> Result<Vec<Stored>, StoreError>) -> Result<u64, StoreError> {
+    let mut walk = Walk::default();
+    loop {
+        let rows = page(walk.seq, PAGE)?;
+        if rows.is_empty() {
+            return Ok(walk.seq);
+        }
+        rows.iter().try_for_each(|row| walk.pass(row))?;
+    }
+}
+
+/// The rows of events that follow an entry with this number and hash (0 and "" for the first).
+pub(super) fn link(
+    (mut seq, mut before): (u64, String),
+    events: &[(Instant, String, Event)],
+) -> Result<Vec<Stored>, StoreError> {
+    let mut rows = Vec::with_capacity(events.len());
+    for (at, actor, event) in events {
+        let row = Stored::next((seq, &before), *at, actor.clone(), event)?;
+        seq = row.seq;
+        before.clone_from(&row.hash);
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 impl Stored {
-    /// The row of the event that follows an entry with this number and hash (0 and "" for the first).
-    pub(super) fn next(
+    fn next(
         (seq, before): (u64, &str),
         at: Instant,
         actor: String,
@@ -72,7 +125,7 @@ impl Stored {
     }
 
     /// Whether it follows the entry before: number and hash.
-    pub(super) fn follows(&self, seq: u64, before: &str) -> Result<(), StoreError> {
+    fn follows(&self, seq: u64, before: &str) -> Result<(), StoreError> {
         let broken = |detail: &str| StoreError::Broken { seq: seq + 1, detail: detail.to_owned() };
         if self.seq != seq + 1 {
             return Err(broken("it is missing"));
@@ -84,7 +137,7 @@ impl Stored {
     }
 
     /// The entry itself.
-    pub(super) fn entry(self) -> Result<Entry, StoreError> {
+    pub fn entry(self) -> Result<Entry, StoreError> {
         let broken = |detail: String| StoreError::Broken { seq: self.seq, detail };
         let at = Instant::parse(&self.at).ok_or_else(|| broken("its time cannot be read".to_owned()))?;
         let event = serde_json::from_str(&self.event).map_err(|error| broken(error.to_string()))?;

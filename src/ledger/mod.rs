@@ -4,7 +4,12 @@
 
 mod chain;
 pub mod conformance;
+pub mod migrate;
+pub mod model;
+pub mod postgres;
 pub mod sqlite;
+
+pub use chain::Stored;
 
 use crate::duty::event::{Entry, Event};
 use crate::mention::RefusalCode;

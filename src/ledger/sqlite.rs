@@ -2,7 +2,9 @@
 //!
 //! Write-ahead log with `synchronous=FULL`; STRICT tables in time order.
 
-use super::chain::Stored;
+mod source;
+
+use super::chain::{self, Stored};
 use crate::duty::event::{Entry, Event};
 use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Positions, Step, Store, StoreError};
 use crate::mention::RefusalCode;
@@ -19,8 +21,6 @@ const FORMAT: i64 = 2;
 const APPLICATION_ID: i64 = 0x7975_7169;
 /// Dead letters kept whole; older ones go and are only counted: a broken sender must not fill the disk.
 const DEAD_LETTERS_KEPT: i64 = 100_000;
-/// Entries of a page when the chain is checked: bounds memory.
-const VERIFY_PAGE: usize = 4_096;
 /// How long a reader beside the owner waits for a lock, milliseconds.
 const BUSY_MS: u64 = 5_000;
 /// Name of the database in the folder.
@@ -161,15 +161,11 @@ fn append(store: &Transaction<'_>, events: Vec<(Instant, String, Event)>) -> Res
             Ok((unsigned(row, 0)?, row.get::<_, String>(1)?))
         })
         .optional()?;
-    let (mut seq, mut before) = last.unwrap_or_default();
     let mut insert =
         store.prepare_cached("INSERT INTO entries (seq, at, actor, event, hash) VALUES (?, ?, ?, ?, ?)")?;
     let mut entries = Vec::with_capacity(events.len());
-    for (at, actor, event) in events {
-        let row = Stored::next((seq, &before), at, actor, &event)?;
+    for row in chain::link(last.unwrap_or_default(), &events)? {
         insert.execute(params![signed(row.seq)?, row.at, row.actor, row.event, row.hash])?;
-        seq = row.seq;
-        before.clone_from(&row.hash);
         // Read back from what was written, so that the running state and a replayed one cannot differ.
         entries.push(row.entry()?);
     }
@@ -428,21 +424,12 @@ impl Store for Sqlite {
     }
 
     fn verify(&self) -> Result<u64, StoreError> {
-        let (mut seq, mut before) = (0, String::new());
-        loop {
-            let rows = stored_rows(&*self.connection()?, seq, VERIFY_PAGE)?;
-            if rows.is_empty() {
-                return Ok(seq);
-            }
-            for row in rows {
-                row.follows(seq, &before)?;
-                seq = row.seq;
-                before.clone_from(&row.hash);
-                row.entry()?;
-            }
-        }
+        chain::verify(|after, limit| stored_rows(&*self.connection()?, after, limit))
     }
 }
+
+#[cfg(test)]
+mod model_tests;
 
 #[cfg(test)]
 mod tests {

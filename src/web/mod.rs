@@ -1,6 +1,10 @@
 //! The HTTP door for people and programs: console, API, health, metrics, accounts and sessions.
 
 pub mod accounts;
+mod accounts_book;
+pub mod accounts_conformance;
+mod accounts_postgres;
+mod accounts_sqlite;
 pub mod link;
 pub mod problem;
 pub mod router;

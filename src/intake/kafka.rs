@@ -14,7 +14,7 @@ mod source;
 pub use config::{Compression, KafkaConfig, Mechanism, Protocol, Sasl, Value};
 pub use decode::MentionDecoder;
 pub use group::{Batch, GroupError, GroupRecord, KafkaGroup, Polled};
-pub use inspect::{Advice, inspect};
+pub use inspect::{Advice, Ensured, ensure_topics, inspect};
 pub use producer::{Delivered, Outgoing, ProduceError, Producer};
 pub use source::KafkaSource;
 

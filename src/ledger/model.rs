@@ -154,6 +154,7 @@ impl Model {
             }
         }
         self.letters.extend(step.dead_letters);
+        self.evidence.retain(|kept| !step.forget.contains(&kept.mention));
         for piece in step.evidence {
             let same = |kept: &Evidence| (&kept.incident, &kept.mention) == (&piece.incident, &piece.mention);
             if !self.evidence.iter().any(same) {
@@ -202,6 +203,7 @@ impl Model {
             events: events.collect(),
             positions,
             fence: None,
+            forget: (a % 5 == 0).then(|| format!("weibo:{}", b % 8)).into_iter().collect(),
             answers,
             dead_letters: letters.collect(),
             evidence: evidence.collect(),

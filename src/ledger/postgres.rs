@@ -208,6 +208,9 @@ fn decide(on: &mut Work<'_>, step: &Step) -> Result<Vec<Entry>, Fault> {
     for (from, to) in &step.positions {
         advance(on, from, to)?;
     }
+    for mention in &step.forget {
+        on.execute("DELETE FROM evidence WHERE mention = $1", &[mention])?;
+    }
     for (number, answer) in &step.answers {
         on.execute("UPDATE asks SET answer = $2 WHERE number = $1", &[&signed(*number)?, answer])?;
     }
@@ -243,6 +246,17 @@ fn salt(on: &mut Work<'_>, day: Day) -> Result<Option<[u8; 32]>, Fault> {
     on.execute(sql, &[&day.0, &made.as_slice()])?;
     // Who comes second waits for the first and then reads its salt.
     Ok(stored_salt(on, day)?.flatten())
+}
+
+fn secret(on: &mut Work<'_>, name: &str) -> Result<[u8; 32], Fault> {
+    let mut made = [0u8; 32];
+    getrandom::fill(&mut made).map_err(failed)?;
+    let sql = "INSERT INTO secrets (name, secret) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    on.execute(sql, &[&name, &made.as_slice()])?;
+    // Who comes second waits for the first and then reads its secret.
+    let row = on.first("SELECT secret FROM secrets WHERE name = $1", &[&name])?;
+    let whole = row.map(|row| salt_in(&row, 0)).transpose()?.flatten();
+    Ok(whole.ok_or_else(|| failed("a secret that was just written is not there"))?)
 }
 
 /// The outer `None`: the day has no row yet.
@@ -331,6 +345,11 @@ impl Store for Postgres {
             Some(stored) => Ok(stored),
             None => self.writer.write(move |on| salt(on, day)),
         }
+    }
+
+    fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        let name = name.to_owned();
+        self.writer.write(move |on| secret(on, &name))
     }
 
     // The row of a destroyed salt stays, empty: that day never gets another.

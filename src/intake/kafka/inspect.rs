@@ -5,11 +5,12 @@ use super::super::SourceError;
 use super::client::{ASK, Ears, asker, ends_of, failed, words};
 use super::config::KafkaConfig;
 use crate::ledger::Positions;
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 
@@ -69,6 +70,58 @@ pub fn inspect(config: &KafkaConfig, stored: &Positions) -> Result<Vec<Advice>, 
     }
     found.0.sort_by(|a, b| b.grave.cmp(&a.grave).then_with(|| a.cmp(b)));
     Ok(found.0)
+}
+
+/// What [`ensure_topics`] found and made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ensured {
+    /// Topics made just now.
+    pub made: Vec<String>,
+    /// Partitions of the topic of assessed mentions.
+    pub partitions: i32,
+}
+
+/// Makes the topics that this house writes, where they are missing, with the broker's own replication: that of assessed mentions
+/// with as many partitions as the topics of mentions have at most, the others with one.
+pub fn ensure_topics(config: &KafkaConfig) -> Result<Ensured, SourceError> {
+    let settings = config.reader("topics", 1).map_err(|fault| failed("settings", fault))?;
+    let metadata = asker(&settings)?
+        .fetch_metadata(None, ASK)
+        .map_err(|error| failed("asking for the cluster", words(&error)))?;
+    let has = |name: &str| {
+        let found = metadata.topics().iter().find(|topic| topic.name() == name);
+        found.map(|topic| i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)).filter(|count| *count > 0)
+    };
+    let most = config.topics.iter().filter_map(|name| has(name)).max().unwrap_or(1);
+    let wanted = [(&config.assessed, most), (&config.alerts, 1), (&config.dispatches, 1), (&config.dead_letters, 1)];
+    let missing: Vec<_> = wanted.iter().filter(|(name, _)| has(name).is_none()).collect();
+    let partitions = has(&config.assessed).unwrap_or(most);
+    if missing.is_empty() {
+        return Ok(Ensured { made: Vec::new(), partitions });
+    }
+    let settings = config.base("topics").map_err(|fault| failed("settings", fault))?;
+    let admin: AdminClient<DefaultClientContext> =
+        AdminClient::from_config(&settings).map_err(|error| failed("opening", words(&error)))?;
+    let topics: Vec<_> =
+        missing.iter().map(|(name, count)| NewTopic::new(name, *count, TopicReplication::Fixed(-1))).collect();
+    let fault = |detail: String| failed("making topics", detail);
+    let ask = || -> Result<_, SourceError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| fault(error.to_string()))?;
+        let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
+        runtime.block_on(admin.create_topics(&topics, &options)).map_err(|error| fault(words(&error)))
+    };
+    // A thread of its own: the caller may be in a runtime already.
+    let answers = std::thread::scope(|scope| scope.spawn(ask).join()).map_err(|_| fault("no answer".into()))??;
+    let mut made = Vec::new();
+    for answer in answers {
+        match answer {
+            Ok(name) => made.push(name),
+            // Another process of the house was quicker.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, error)) => return Err(fault(format!("{name}: {error}"))),
+        }
+    }
+    Ok(Ensured { made, partitions })
 }
 
 #[derive(Default)]

@@ -36,6 +36,8 @@ CREATE TABLE checkpoint (
 );
 -- A destroyed salt keeps its row, empty: that day never gets another.
 CREATE TABLE salts (day INTEGER PRIMARY KEY, salt BYTEA);
+-- Keys of this installation by name, such as that of signed links.
+CREATE TABLE secrets (name TEXT PRIMARY KEY, secret BYTEA NOT NULL);
 -- Always one row, so that there is something to lock before anybody leads.
 CREATE TABLE lead (
     one INTEGER PRIMARY KEY CHECK (one = 1),

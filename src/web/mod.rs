@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod link;
+pub mod openapi;
 pub mod problem;
 pub mod router;
 mod api;

@@ -50,7 +50,7 @@ struct Incidents {
 #[expect(dead_code, reason = "only its schema is used; the answer is an incident with two fields more")]
 enum Incident {
     /// As usual.
-    Open(OpenIncident),
+    Open(Box<OpenIncident>),
     /// A person in danger.
     Restricted(RestrictedIncident),
 }

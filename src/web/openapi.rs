@@ -52,7 +52,7 @@ enum Incident {
     /// As usual.
     Open(Box<OpenIncident>),
     /// A person in danger.
-    Restricted(RestrictedIncident),
+    Restricted(Box<RestrictedIncident>),
 }
 
 /// An incident and the mentions of its topic.

@@ -1,9 +1,9 @@
 //! Chooses a role and hands over; everything else is the library's.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use yuqing::run::{assess, backtest, bench, beside, check, demo, lead, replay, search, serve, user, worker};
+use yuqing::run::{assess, backtest, bench, beside, check, demo, lead, manual, replay, search, serve, user, worker};
 use yuqing::settings::Overrides;
 
 #[global_allocator]
@@ -43,6 +43,9 @@ struct Common {
 #[derive(Subcommand)]
 enum Role {
     /// Everything in one process, on embedded parts
+    #[command(
+        after_help = "Examples:\n  yuqing run\n  yuqing run --listen 0.0.0.0:8765 --data /var/lib/yuqing\n  yuqing run --settings pipelines/local.toml --settings /etc/yuqing/channels.toml\n\nEnds within ten seconds of SIGTERM with exit code 0."
+    )]
     Run {
         /// Let mentions in without a token (loopback listeners only)
         #[arg(long)]
@@ -63,10 +66,14 @@ enum Role {
     /// Plays a written day in Nanchang through the whole system on a virtual clock, then serves the console
     Demo(demo::Options),
     /// Tells every fault in settings and dictionaries at once
+    #[command(
+        after_help = "Examples:\n  yuqing check\n  yuqing check --settings /etc/yuqing/channels.toml --json\n\nExit code 1 where there are faults."
+    )]
     Check,
     /// What texts or mentions say, with causes
     Assess(assess::Options),
     /// Cuts each line into words
+    #[command(after_help = "Examples:\n  yuqing segment notes.txt\n  echo '红谷滩着火了' | yuqing segment -")]
     Segment {
         /// File, or `-`
         file: PathBuf,
@@ -78,12 +85,21 @@ enum Role {
     /// Topics and rules over history, on event time, without side effects
     Backtest(backtest::Options),
     /// Accounts and tokens
+    #[command(
+        after_help = "Examples:\n  yuqing user token collector --role intake\n  yuqing user add heqing --role officer"
+    )]
     User {
         #[command(subcommand)]
         action: user::Action,
     },
     /// Measures the whole path on generated mentions
     Bench(bench::Options),
+    /// Prints the JSON Schema of what goes in or out
+    Schema(manual::SchemaOptions),
+    /// Prints completions for a shell
+    Completions(manual::CompletionsOptions),
+    /// Prints the manual page
+    Man(manual::ManOptions),
 }
 
 fn main() -> ExitCode {
@@ -126,5 +142,31 @@ fn hand_over(cli: Cli) -> anyhow::Result<u8> {
         Role::Backtest(options) => backtest::run(&settings, &overrides, &options, json),
         Role::User { action } => user::run(&settings, &overrides, &action, json),
         Role::Bench(options) => bench::run(&settings, &overrides, &options, json),
+        Role::Schema(options) => manual::print_schema(&options),
+        Role::Completions(options) => manual::print_completions(&options, &mut Cli::command()),
+        Role::Man(options) => manual::print_man(&options, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without_examples(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        let told = command.get_after_help().is_some_and(|help| help.to_string().starts_with("Examples:\n  "));
+        if !told {
+            found.push(path.clone());
+        }
+        for one in command.get_subcommands() {
+            without_examples(one, &path, found);
+        }
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        let mut found = Vec::new();
+        without_examples(&Cli::command(), "", &mut found);
+        assert!(found.is_empty(), "no `Examples:` in the help of:\n{}", found.join("\n"));
     }
 }

@@ -9,4 +9,7 @@ mod kill;
 mod notices;
 mod public_trust;
 mod quality;
+mod schemas;
+mod skip;
 mod tidy;
+mod validator;

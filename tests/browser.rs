@@ -146,7 +146,8 @@ impl Drop for Driver {
 async fn an_officer_sees_an_incident_arrive_and_takes_it() {
     use crate::house::{Running, folder, mention, wait};
     if std::process::Command::new("chromedriver").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: chromedriver is not installed; scripts/install-test-parts installs it");
+        let name = "browser::an_officer_sees_an_incident_arrive_and_takes_it";
+        crate::house::skip(name, "chromedriver is not installed; scripts/install-test-parts installs it");
         return;
     }
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("addr").port();

@@ -1,5 +1,6 @@
 //! Starts the built binary on a free port and an empty folder, and speaks to it as a script would.
 
+pub use crate::skip::skip;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

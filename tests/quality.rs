@@ -1,6 +1,6 @@
 //! The quality floors of tests/quality/: the scorers run on the shared data beside the checkout. A change that lowers a figure fails.
 
-use crate::house::{folder, shared, yuqing};
+use crate::house::{folder, shared, skip, yuqing};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,17 +49,20 @@ macro_rules! words {
     ($($part:expr),* $(,)?) => { [$($part.to_string()),*].to_vec() };
 }
 
-fn data() -> Option<std::path::PathBuf> {
+fn data(name: &str) -> Option<std::path::PathBuf> {
     let shared = shared();
     if shared.is_none() {
-        eprintln!("SKIPPED: no ../shared/data beside the checkout; quality is not measured");
+        skip(
+            &format!("quality::{name}"),
+            "there is no ../shared/data beside the checkout; this quality is not measured",
+        );
     }
     shared
 }
 
 #[test]
 fn place() {
-    let Some(shared) = data() else { return };
+    let Some(shared) = data("place") else { return };
     let (dir, d, s) = (folder(), shared.join("data"), shared.join("tools/score"));
     let at = |name: &str| dir.path().join(name);
     tool(
@@ -92,7 +95,7 @@ fn place() {
 
 #[test]
 fn severity() {
-    let Some(shared) = data() else { return };
+    let Some(shared) = data("severity") else { return };
     let (dir, d, s) = (folder(), shared.join("data"), shared.join("tools/score"));
     let at = |name: &str| dir.path().join(name);
     tool(
@@ -132,7 +135,7 @@ fn severity() {
 
 #[test]
 fn emergency() {
-    let Some(shared) = data() else { return };
+    let Some(shared) = data("emergency") else { return };
     let (dir, d) = (folder(), shared.join("data"));
     let at = |name: &str| dir.path().join(name);
     let news = d.join("crisis/emergency-news.jsonl");
@@ -143,7 +146,7 @@ fn emergency() {
 
 #[test]
 fn events() {
-    let Some(shared) = data() else { return };
+    let Some(shared) = data("events") else { return };
     let (dir, d, s) = (folder(), shared.join("data"), shared.join("tools/score"));
     let at = |name: &str| dir.path().join(name);
     let listings = d.join("hot-list/listings.jsonl.zst");
@@ -171,7 +174,7 @@ fn events() {
 
 #[test]
 fn issues() {
-    let Some(shared) = data() else { return };
+    let Some(shared) = data("issues") else { return };
     let (dir, d) = (folder(), shared.join("data"));
     let at = |name: &str| dir.path().join(name);
     ours(

@@ -176,3 +176,21 @@ fn dictionaries_and_settings_say_what_they_are() {
         }
     }
 }
+
+/// What cannot run is counted: `skip` of tests/skip.rs is the only way to leave a test out.
+#[test]
+fn skipped_tests_are_counted() {
+    let mut faults = Vec::new();
+    let mut found = Vec::new();
+    sources(&root().join("tests"), &mut found);
+    sources(&root().join("src"), &mut found);
+    let words = [concat!("SKIP", "PED"), concat!("#[ign", "ore")];
+    for path in found.iter().filter(|path| !path.ends_with("tests/skip.rs")) {
+        let text = fs::read_to_string(path).expect("text");
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| words.iter().any(|word| line.contains(word)))
+        {
+            faults.push(format!("{}:{}: {}; use skip of tests/skip.rs", path.display(), number + 1, line.trim()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

@@ -3,6 +3,7 @@
 //! Stance weighs nothing here: praise and anger change no field (public-trust rule 8).
 
 pub mod place;
+pub mod published;
 mod evidence;
 mod judge;
 mod reader;
@@ -16,7 +17,7 @@ use crate::text::Normal;
 use serde::{Deserialize, Serialize};
 
 /// The fourteen classes of `dictionaries/classes.toml`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Class {
     /// Natural disaster 自然灾害.
@@ -50,7 +51,9 @@ pub enum Class {
 }
 
 /// How bad, as a machine may say it; never the legal grades.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub enum Level {
     /// Nothing to do 无须处理.
     #[default]
@@ -66,7 +69,9 @@ pub enum Level {
 }
 
 /// Whether the event is in this city.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Here.
@@ -81,7 +86,7 @@ pub enum Verdict {
 }
 
 /// How an event elsewhere has effect here.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// Flood upstream.
@@ -95,7 +100,7 @@ pub enum Relation {
 }
 
 /// One word that speaks for or against a place.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Anchor {
     /// The words, as in the masked text.
     pub text: String,
@@ -113,7 +118,7 @@ pub struct Anchor {
 }
 
 /// Where the event is.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Place {
     /// In this city?
     pub verdict: Verdict,
@@ -129,7 +134,7 @@ pub struct Place {
 }
 
 /// A class and how strongly it speaks, 0 to 1.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClassWeight {
     /// The class.
     pub class: Class,
@@ -138,7 +143,9 @@ pub struct ClassWeight {
 }
 
 /// What the mention is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// Tells of an event.
@@ -155,7 +162,7 @@ pub enum What {
 }
 
 /// Which noise.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Noise {
     /// An exercise.
@@ -181,7 +188,7 @@ pub enum Noise {
 }
 
 /// What is asked.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Something is wrong.
@@ -195,7 +202,7 @@ pub enum Request {
 }
 
 /// What sort of number is claimed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimKind {
     /// People dead.
@@ -215,7 +222,7 @@ pub enum ClaimKind {
 }
 
 /// A number somebody claims; never a fact.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Claim {
     /// Of what.
     pub kind: ClaimKind,
@@ -226,7 +233,7 @@ pub struct Claim {
 }
 
 /// Why a part of the assessment is as it is.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cause {
     /// `level`, `class`, `noise`, `place`, `request`, `claim`, `negation`, …
     pub part: String,
@@ -246,7 +253,7 @@ pub struct Cause {
 }
 
 /// The learned classifier's own word on a request.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Livelihood {
     /// Its label.
     pub label: String,
@@ -255,7 +262,7 @@ pub struct Livelihood {
 }
 
 /// What one mention says, and why (`yuqing assess --json`, `yuqing.assessed`).
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Assessment {
     /// Id of the mention.
     pub id: String,

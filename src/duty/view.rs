@@ -6,7 +6,7 @@ use crate::topic::{Heat, TopicId};
 use serde::{Deserialize, Serialize};
 
 /// Where an incident is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentState {
     /// Nobody has it 待接.
@@ -31,7 +31,7 @@ impl IncidentState {
 }
 
 /// The times of an incident, kept apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Times {
     /// As a person confirmed.
     pub occurred: Option<Instant>,
@@ -50,7 +50,7 @@ pub struct Times {
 }
 
 /// State of a clock.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockState {
     /// Running 计时中 (临近 under 60 minutes and 紧迫 under 30 are drawn from `due`).
@@ -66,7 +66,7 @@ pub enum ClockState {
 }
 
 /// One clock.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClockView {
     /// `first_notice`, …
     pub kind: String,
@@ -85,7 +85,7 @@ pub struct ClockView {
 }
 
 /// One line of an incident's history.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HistoryLine {
     /// Ledger entry.
     pub seq: u64,
@@ -102,7 +102,7 @@ pub struct HistoryLine {
 }
 
 /// One notice and how its sending stands.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NoticeView {
     /// `N-…`.
     pub key: String,
@@ -123,7 +123,7 @@ pub struct NoticeView {
 }
 
 /// One incident, whole.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IncidentView {
     /// `I-…`.
     pub id: String,

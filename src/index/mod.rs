@@ -39,7 +39,7 @@ pub struct Query {
 }
 
 /// One hit.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Hit {
     /// Mention id.
     pub id: String,
@@ -68,7 +68,7 @@ pub struct Hit {
 }
 
 /// One page of hits.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Page {
     /// The hits.
     pub hits: Vec<Hit>,

@@ -144,7 +144,7 @@ pub enum Answer {
 }
 
 /// What became of a body's lines.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Taken {
     /// Mentions that are durable now.
     pub accepted: u64,

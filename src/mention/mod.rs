@@ -7,6 +7,7 @@ mod fields;
 pub mod mask;
 mod numbers;
 pub mod read;
+pub mod schema;
 mod scrub;
 pub mod source;
 
@@ -14,7 +15,7 @@ use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
 /// What sort of record a mention is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A post of its own.
@@ -31,18 +32,18 @@ pub enum Kind {
 }
 
 /// A day-salted keyed hash of an author: only to count distinct sources, worth nothing after two days.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SourceKey(pub u64);
 
 /// What a mention reposts, answers, or (listing) the hot-list entry it belongs to.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Parent {
     /// Id of that mention or entry.
     pub id: String,
 }
 
 /// Engagement as last seen; a later record with the same id raises it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Counts {
     /// Times passed on.
@@ -56,7 +57,7 @@ pub struct Counts {
 }
 
 /// Where a hot list had the entry.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Listing {
     /// Name of the list.
     pub list: String,
@@ -71,7 +72,7 @@ pub struct Listing {
 }
 
 /// Place tag of the post, never the author's home.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlaceTag {
     /// Name as given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,7 +86,7 @@ pub struct PlaceTag {
 }
 
 /// A picture or video: never fetched, kept as kind and hash.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Media {
     /// `image`, `video`, `audio` or what the platform says.
     pub kind: String,
@@ -95,7 +96,7 @@ pub struct Media {
 }
 
 /// One mention after the door: masked, without its author.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Mention {
     /// `platform:post-id`, unique.
     pub id: String,
@@ -143,7 +144,7 @@ pub struct Mention {
 }
 
 /// Why a record was refused: a closed list that scripts rely on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalCode {
     /// Not JSON at all, or cut short.
@@ -181,7 +182,7 @@ pub enum RefusalCode {
 }
 
 /// A record that was refused, for the answer and the dead letters.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Refused {
     /// Line in the decoded body or file, from 1; empty lines count.
     pub line: u64,

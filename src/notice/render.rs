@@ -26,26 +26,59 @@ pub const LEAST_BYTES: usize = 256 + 2 * KEY_BYTES + LINK_BYTES;
 /// What to do at once where a person is in danger; no place finer than the township and no words of anybody stand with it.
 const DANGER_LINE: &str = "请立即拨打 110、119、120；心理援助 12356\n";
 
-/// Body of a webhook; the fields stand in the order in which the contract names them.
-#[derive(Serialize)]
-struct Envelope<'a> {
+/// Body of a webhook (Standard Webhooks 1.0); a re-send has the same bytes.
+// The fields stand in the order in which the contract names them.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Alert")]
+pub struct Envelope<'a> {
+    /// `incident.raised`, `incident.changed`, `incident.reminder`, `incident.escalated`, `incident.resolved`.
     r#type: &'a str,
+    /// When the notice was decided.
     timestamp: Instant,
+    /// What it says.
     data: Data<'a>,
 }
 
-#[derive(Serialize)]
+/// What a notice says; about a person in danger it has no topic, classes or times.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "AlertData")]
 struct Data<'a> {
+    /// `I-…`.
     incident: &'a str,
+    /// `N-…`: the notice's own key, also in the header `webhook-id`.
     key: &'a str,
+    /// Why it is sent.
     reason: Reason,
+    /// Topic of the incident.
+    #[schemars(with = "Option<crate::topic::TopicId>")]
     topic: &'a Value,
+    /// How bad.
     level: Level,
+    /// Strongest first.
+    #[schemars(with = "Vec<crate::assess::Class>")]
     classes: &'a Value,
+    /// Where.
+    #[schemars(with = "AlertPlace")]
     place: &'a Value,
+    /// Earliest credible mention.
+    #[schemars(with = "Option<Instant>")]
     first_mention: &'a Value,
+    /// When the first public notice is due.
+    #[schemars(with = "Option<Instant>")]
     due: &'a Value,
+    /// The same for people, in Chinese.
     text: String,
+}
+
+/// Where an incident is, as a webhook says it: no finer than the township.
+#[derive(schemars::JsonSchema)]
+pub struct AlertPlace {
+    /// In this city?
+    pub verdict: crate::assess::Verdict,
+    /// Code of the district, county or zone.
+    pub district: Option<String>,
+    /// Name of the township.
+    pub township: Option<String>,
 }
 
 /// The text of a notice, in at most `budget` bytes where that is [`LEAST_BYTES`] or more. `base_url` is where the console is;

@@ -24,6 +24,7 @@ use std::time::Instant as Stopwatch;
 
 /// Options of `yuqing bench`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  yuqing bench\n  yuqing bench --mentions 1000000 --threads 2 --json")]
 pub struct Options {
     /// Mentions
     #[arg(long, default_value_t = 200_000)]

@@ -13,6 +13,7 @@ pub mod follow;
 pub mod health;
 pub mod house;
 pub mod lead;
+pub mod manual;
 pub mod open;
 pub mod replay;
 pub mod search;

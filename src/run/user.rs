@@ -11,6 +11,9 @@ use std::path::PathBuf;
 #[derive(clap::Subcommand, Debug)]
 pub enum Action {
     /// Makes a token for a program; said once, kept only hashed
+    #[command(
+        after_help = "Examples:\n  yuqing user token collector --role intake\n  yuqing user token board --role desk --json"
+    )]
     Token {
         /// Name of the program
         name: String,
@@ -19,6 +22,7 @@ pub enum Action {
         role: String,
     },
     /// Makes an account for a person, or gives it a new password; said once
+    #[command(after_help = "Examples:\n  yuqing user add heqing --role officer")]
     Add {
         /// Account name
         name: String,

@@ -47,6 +47,18 @@ impl fmt::Display for TopicId {
     }
 }
 
+impl schemars::JsonSchema for TopicId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TopicId".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^T-[0-9]+$", "description": "Stable id of a topic." })
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 impl Serialize for TopicId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
@@ -65,7 +77,7 @@ impl<'de> Deserialize<'de> for TopicId {
 }
 
 /// How unusual and how wide a topic is now.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Heat {
     /// Sum of the parts.
     pub total: f64,
@@ -74,7 +86,7 @@ pub struct Heat {
 }
 
 /// The parts of [`Heat`].
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HeatParts {
     /// Distinct sources now against what is normal: EWMA z.
     pub burst: f64,

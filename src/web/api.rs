@@ -215,10 +215,12 @@ pub(super) async fn incident(
 }
 
 /// What may stand in the body of a command.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, schemars::JsonSchema)]
 #[serde(default)]
-struct Wish {
+pub(super) struct Wish {
+    /// Why; required for `dismiss`.
     reason: Option<String>,
+    /// When it happened, for `confirm`.
     occurred: Option<Instant>,
 }
 

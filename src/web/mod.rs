@@ -6,6 +6,7 @@ pub mod accounts_conformance;
 mod accounts_postgres;
 mod accounts_sqlite;
 pub mod link;
+pub mod openapi;
 pub mod problem;
 pub mod router;
 mod api;

@@ -3,6 +3,20 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+/// The same as it is sent.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct ProblemBody<'a> {
+    /// Always `about:blank`: the status says what sort it is.
+    r#type: &'a str,
+    /// The status in words.
+    title: &'a str,
+    /// HTTP status.
+    status: u16,
+    /// What is wrong, in one line.
+    detail: &'a str,
+}
+
 /// One error for programs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
@@ -34,13 +48,15 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        let mut answer = (self.status, body.to_string()).into_response();
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+        };
+        // Strings and a number: serialising cannot fail.
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        let mut answer = (self.status, body).into_response();
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

@@ -3,7 +3,7 @@
 
 use super::accounts::Accounts;
 use super::problem::Problem;
-use super::{House, api, console};
+use super::{House, api, console, openapi};
 use crate::limits::BODIES_AT_ONCE;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -74,6 +74,7 @@ pub fn router(house: Arc<dyn House>, accounts: Arc<Accounts>, options: WebOption
         .route("/api/v1/incidents/{id}", get(api::incident))
         .route("/api/v1/incidents/{id}/{action}", post(api::act))
         .route("/api/v1/events", get(api::events))
+        .route("/api/v1/openapi.json", get(openapi::answer))
         .route("/metrics", get(metrics))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))

@@ -218,6 +218,7 @@ impl Desk {
                 }
                 (Body::Deleted { id }, _) => {
                     self.parts.index.delete(&id).map_err(|error| DeskError::Index(error.to_string()))?;
+                    self.dirty = true;
                 }
                 _ => {}
             }

@@ -108,7 +108,10 @@ impl SegmentCollector for Part {
         self.count += 1;
         let created = self.created.first(doc).unwrap_or(0);
         let full = self.heap.len() >= self.wanted;
-        if self.order == Order::Time && full && self.heap.peek().is_some_and(|Reverse((least, _))| created < least.created) {
+        if self.order == Order::Time
+            && full
+            && self.heap.peek().is_some_and(|Reverse((least, _))| created < least.created)
+        {
             return;
         }
         let score = match self.order {

@@ -148,7 +148,8 @@ impl Counted {
     /// The histogram of a page: by the hour where hours were counted, else by `days`.
     pub fn histogram(&self, hourly: bool, days: &BTreeMap<Day, u64>) -> Histogram {
         if hourly {
-            let bucket = |(hour, count): (&i64, &u64)| Bucket { at: Instant::from_millis(hour * HOUR_MS), count: *count };
+            let bucket =
+                |(hour, count): (&i64, &u64)| Bucket { at: Instant::from_millis(hour * HOUR_MS), count: *count };
             return Histogram { step_s: 3_600, buckets: self.hours.iter().map(bucket).collect() };
         }
         let found = |(day, count): (&Day, &u64)| (*count > 0).then_some((*day, *count));

@@ -25,9 +25,7 @@ impl Order {
             Some("heat") => Err(QueryError::Syntax(
                 "sort heat: a mention keeps no heat; sort=level gives the gravest first, then the newest".to_owned(),
             )),
-            Some(other) => {
-                Err(QueryError::Syntax(format!("sort {other} is none of time, relevance, level")))
-            }
+            Some(other) => Err(QueryError::Syntax(format!("sort {other} is none of time, relevance, level"))),
         }
     }
 

@@ -110,12 +110,7 @@ impl Searcher {
     }
 
     /// The first [`limits::EXPORT_ROWS`] hits as a file.
-    pub fn export(
-        &self,
-        asked: &Query,
-        expand: Option<Expand<'_>>,
-        format: Format,
-    ) -> Result<Exported, QueryError> {
+    pub fn export(&self, asked: &Query, expand: Option<Expand<'_>>, format: Format) -> Result<Exported, QueryError> {
         let mut sheet = Sheet::new(format);
         let walked = self.walk(asked, expand, limits::EXPORT_ROWS, &mut |hit| sheet.add(&hit))?;
         Ok(sheet.finish(walked.total))
@@ -177,7 +172,9 @@ impl Searcher {
         for day in days.into_iter().rev() {
             if began.elapsed() > LONGEST {
                 let seconds = LONGEST.as_secs();
-                return Err(QueryError::Syntax(format!("this takes more than {seconds} seconds; add time:7d or words")));
+                return Err(QueryError::Syntax(format!(
+                    "this takes more than {seconds} seconds; add time:7d or words"
+                )));
             }
             let newer = by_time && below.is_some_and(|below| plan::span(day).0 > below.created);
             let seek = !newer && !(by_time && found.best.len() >= wanted);

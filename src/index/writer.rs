@@ -269,7 +269,8 @@ impl Writer {
 
     fn set_aside(&mut self, day: Day, detail: String) -> Result<(), IndexError> {
         let from = shards::folder(&self.dir, day);
-        let free = (0..).map(|n| self.dir.join(format!("{}{}-{n}", shards::BROKEN, day.iso()))).find(|path| !path.exists());
+        let free =
+            (0..).map(|n| self.dir.join(format!("{}{}-{n}", shards::BROKEN, day.iso()))).find(|path| !path.exists());
         let moved_to = free.expect("a counter without end finds a free name");
         fs::rename(&from, &moved_to).map_err(shards::io(&from))?;
         shards::sync_folder(&self.dir)?;

@@ -177,6 +177,9 @@ fn highlighted(text: &str, ranges: &[(usize, usize)]) -> String {
 }
 
 #[cfg(test)]
+mod speed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::assess::{Level, Place};

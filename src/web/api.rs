@@ -173,7 +173,8 @@ pub(super) async fn incidents(
         Some(_) => return Err(Problem::bad_request("state is open, closed or all")),
     };
     let limit = limit(&mut given)?.unwrap_or(PAGE);
-    let below = given.get("cursor").filter(|cursor| !cursor.is_empty()).map(|cursor| read_cursor(cursor)).transpose()?;
+    let below =
+        given.get("cursor").filter(|cursor| !cursor.is_empty()).map(|cursor| read_cursor(cursor)).transpose()?;
     let view = door.house.view();
     let mut list: Vec<(Place, &IncidentView)> = view
         .incidents
@@ -200,7 +201,8 @@ fn place(incident: &IncidentView) -> Place {
 
 fn read_cursor(text: &str) -> Result<Place, Problem> {
     let read = || Some((u64::from_str_radix(text.get(..16)?, 16).ok()?, text.get(16..)?.to_owned()));
-    read().ok_or_else(|| Problem::bad_request("this cursor is not of a page of incidents; begin again without a cursor"))
+    read()
+        .ok_or_else(|| Problem::bad_request("this cursor is not of a page of incidents; begin again without a cursor"))
 }
 
 /// The incident of an id; one about a person in danger is only there for those who may act.

@@ -152,7 +152,8 @@ impl House for MadeUp {
             topic: None,
             score: 0.0,
         };
-        let page = Page { hits: vec![hit; query.limit.clamp(1, 3)], total: query.limit as u64, took_us: 5, ..Page::default() };
+        let page =
+            Page { hits: vec![hit; query.limit.clamp(1, 3)], total: query.limit as u64, took_us: 5, ..Page::default() };
         Box::pin(async move { if query.q == "(" { Err(QueryError::Syntax("at 1".into())) } else { Ok(page) } })
     }
     fn export<'a>(

@@ -24,21 +24,15 @@ fn every_page_tells_how_all_matches_are_spread() {
         page.histogram.buckets.iter().map(|bucket| (bucket.at, bucket.count)).collect()
     };
     assert_eq!(page.histogram.step_s, 86_400);
-    let days = [
-        day("2026-10-01T00:00:00+08:00", 3),
-        day("2026-10-02T00:00:00+08:00", 4),
-        day("2026-10-03T00:00:00+08:00", 5),
-    ];
+    let days =
+        [day("2026-10-01T00:00:00+08:00", 3), day("2026-10-02T00:00:00+08:00", 4), day("2026-10-03T00:00:00+08:00", 5)];
     assert_eq!(bars(&page), days, "by days of Shanghai");
     let second = searcher.search(&Query { limit: 2, cursor: page.next.clone(), ..query("*") }).expect("answers");
     assert_eq!((&second.facets, &second.histogram), (&page.facets, &page.histogram), "the same on every page");
-    let hourly = searcher.search(&query("暴雨 OR 学校 time:2026-10-02")).expect("answers");
+    let hourly = searcher.search(&query("(暴雨 OR 学校) time:2026-10-02")).expect("answers");
     assert_eq!(hourly.histogram.step_s, 3_600);
-    let hours = [
-        day("2026-10-02T00:00:00+08:00", 1),
-        day("2026-10-02T10:00:00+08:00", 2),
-        day("2026-10-02T12:00:00+08:00", 1),
-    ];
+    let hours =
+        [day("2026-10-02T00:00:00+08:00", 1), day("2026-10-02T10:00:00+08:00", 2), day("2026-10-02T12:00:00+08:00", 1)];
     assert_eq!(bars(&hourly), hours);
     let none = searcher.search(&query("没有的词")).expect("answers");
     assert_eq!((none.facets.of, none.histogram.buckets.len()), (0, 0));
@@ -70,10 +64,8 @@ fn by_level_the_gravest_come_first_and_a_walk_misses_none() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut writer = write_all(dir.path());
     let searcher = searcher(dir.path());
-    let mut wanted: Vec<(Level, Instant, u64, String)> = rows()
-        .iter()
-        .map(|row| (row.3, at(row.1), crate::index::schema::tie_of(row.0), row.0.to_owned()))
-        .collect();
+    let mut wanted: Vec<(Level, Instant, u64, String)> =
+        rows().iter().map(|row| (row.3, at(row.1), crate::index::schema::tie_of(row.0), row.0.to_owned())).collect();
     wanted.sort_by(|one, other| other.cmp(one));
     let wanted: Vec<String> = wanted.into_iter().map(|row| row.3).collect();
     let sort = Some("level".to_owned());
@@ -146,14 +138,10 @@ fn an_export_has_what_the_search_finds() {
     let text = String::from_utf8(csv.body).expect("text");
     let lines: Vec<&str> = text.split("\r\n").collect();
     assert_eq!(lines[0], "id,created_at,platform,kind,level,classes,district,township,topic,text");
-    assert_eq!(
-        lines[1],
-        "weibo:13,2026-10-03T04:00:00Z,weibo,post,L1,,,,,\"'=cmd|' /C calc'!A0 停水,\"\"现在\"\"\""
-    );
+    assert_eq!(lines[1], "weibo:13,2026-10-03T04:00:00Z,weibo,post,L1,,,,,\"'=cmd|' /C calc'!A0 停水,\"\"现在\"\"\"");
     assert_eq!(lines[2], "weibo:3,2026-10-01T15:59:59Z,weibo,post,L1,UTIL,360102,沙井街道,,东湖停水两天了");
     let jsonl = String::from_utf8(export(Format::Jsonl).body).expect("text");
-    let ids: Vec<String> =
-        jsonl.lines().map(|line| serde_json::from_str::<Hit>(line).expect("a hit").id).collect();
+    let ids: Vec<String> = jsonl.lines().map(|line| serde_json::from_str::<Hit>(line).expect("a hit").id).collect();
     assert_eq!(ids, ["weibo:13", "weibo:3"]);
     syntax(searcher.export(&query("("), None, Format::Csv).map(|_| Page::default()));
 }

@@ -1,16 +1,15 @@
 //! Counts what matches by platform, level, class, district and hour, in one pass. In: a shard's matches; out: counts by
 //! name. The cost is bounded: [`FACETED`] matches and the rest of one day, the newest ones; `of` says how many it were.
 
-use super::schema::{CREATED, FACETS};
+use super::collect::Columns;
+use super::schema::FACETS;
 use super::{Bucket, Facet, Facets, Histogram};
 use crate::time::{Day, Instant};
 use std::collections::BTreeMap;
-use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::{Column, StrColumn};
-use tantivy::{DocId, Score, SegmentOrdinal, SegmentReader};
+use tantivy::DocId;
 
 /// Matches after which no further shard is looked at for facets.
-pub const FACETED: u64 = 100_000;
+pub const FACETED: u64 = 50_000;
 /// Values told of one facet.
 const VALUES: usize = 20;
 /// Days up to which the histogram is by the hour.
@@ -19,72 +18,40 @@ pub const HOURLY_DAYS: usize = 2;
 const BARS: usize = 92;
 const HOUR_MS: i64 = 3_600_000;
 
-/// Counts a shard's matches.
-pub struct Tally {
-    /// By the hour too.
-    pub hourly: bool,
-}
-
 /// What was counted: for each of [`FACETS`] how often which value, and how many in which hour.
 #[derive(Default)]
 pub struct Counted {
+    hourly: bool,
     of: u64,
     values: [BTreeMap<String, u64>; FACETS.len()],
     hours: BTreeMap<i64, u64>,
 }
 
-/// The part of one segment.
-pub struct Part {
+/// The counts of one segment, by the numbers of its values.
+pub struct Tally<'a> {
+    columns: &'a Columns,
+    hourly: bool,
     of: u64,
-    columns: Vec<Option<(StrColumn, Vec<u64>)>>,
-    created: Option<Column<i64>>,
+    counts: Vec<Vec<u64>>,
     hours: BTreeMap<i64, u64>,
     /// The hour counted last and its number: neighbours are mostly of one hour.
     last: (i64, u64),
 }
 
-impl Collector for Tally {
-    type Fruit = Counted;
-    type Child = Part;
-
-    fn for_segment(&self, _: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<Part> {
-        let fast = reader.fast_fields();
-        let mut columns = Vec::with_capacity(FACETS.len());
-        for name in FACETS {
-            columns.push(fast.str(name)?.map(|column| {
-                let counts = vec![0; column.num_terms()];
-                (column, counts)
-            }));
-        }
-        let created = if self.hourly { Some(fast.i64(CREATED)?) } else { None };
-        Ok(Part { of: 0, columns, created, hours: BTreeMap::new(), last: (i64::MIN, 0) })
-    }
-
-    fn requires_scoring(&self) -> bool {
-        false
-    }
-
-    fn merge_fruits(&self, parts: Vec<Counted>) -> tantivy::Result<Counted> {
-        let mut all = Counted::default();
-        parts.into_iter().for_each(|part| all.add(part));
-        Ok(all)
-    }
-}
-
-impl SegmentCollector for Part {
-    type Fruit = Counted;
-
-    fn collect(&mut self, doc: DocId, _: Score) {
+impl Tally<'_> {
+    /// Counts a match.
+    pub fn take(&mut self, doc: DocId) {
         self.of += 1;
-        for (column, counts) in self.columns.iter_mut().flatten() {
-            for ord in column.ords().values_for_doc(doc) {
+        for (coded, counts) in self.columns.coded.iter().zip(&mut self.counts) {
+            let Some(coded) = coded else { continue };
+            for ord in coded.ords.values_for_doc(doc) {
                 if let Some(count) = counts.get_mut(ord as usize) {
                     *count += 1;
                 }
             }
         }
-        if let Some(created) = &self.created {
-            let hour = created.first(doc).unwrap_or(0).div_euclid(HOUR_MS);
+        if self.hourly {
+            let hour = self.columns.created.first(doc).unwrap_or(0).div_euclid(HOUR_MS);
             if hour != self.last.0 {
                 *self.hours.entry(self.last.0).or_default() += self.last.1;
                 self.last = (hour, 0);
@@ -93,37 +60,48 @@ impl SegmentCollector for Part {
         }
     }
 
-    fn harvest(mut self) -> Counted {
+    /// Adds the counts to those of the other segments.
+    pub fn into_counted(mut self, counted: &mut Counted) {
         *self.hours.entry(self.last.0).or_default() += self.last.1;
-        self.hours.retain(|_, count| *count > 0);
-        let mut counted = Counted { of: self.of, hours: self.hours, ..Counted::default() };
-        for (values, column) in counted.values.iter_mut().zip(self.columns) {
-            let Some((column, counts)) = column else { continue };
-            for (ord, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-                let mut name = String::new();
-                // A value whose name cannot be read is left out; search itself does not need it.
-                if column.ord_to_str(ord as u64, &mut name).unwrap_or(false) {
-                    *values.entry(name).or_default() += count;
+        counted.of += self.of;
+        for (hour, count) in self.hours.into_iter().filter(|(_, count)| *count > 0) {
+            *counted.hours.entry(hour).or_default() += count;
+        }
+        for ((values, coded), counts) in counted.values.iter_mut().zip(&self.columns.coded).zip(self.counts) {
+            let Some(coded) = coded else { continue };
+            for (name, count) in coded.names.iter().zip(counts).filter(|(_, count)| *count > 0) {
+                match values.get_mut(name) {
+                    Some(sum) => *sum += count,
+                    None => {
+                        values.insert(name.clone(), count);
+                    }
                 }
             }
         }
-        counted
     }
 }
 
 impl Counted {
+    /// Nothing counted yet; by the hour too where it is asked for.
+    pub fn new(hourly: bool) -> Counted {
+        Counted { hourly, ..Counted::default() }
+    }
+
+    /// Whether hours are counted.
+    pub fn hourly(&self) -> bool {
+        self.hourly
+    }
+
+    /// Begins to count a segment.
+    pub fn tally<'a>(&self, columns: &'a Columns) -> Tally<'a> {
+        let counts = columns.coded.iter().map(|coded| vec![0; coded.as_ref().map_or(0, |coded| coded.names.len())]);
+        let (hours, last) = (BTreeMap::new(), (i64::MIN, 0));
+        Tally { columns, hourly: self.hourly, of: 0, counts: counts.collect(), hours, last }
+    }
+
     /// Matches looked at.
     pub fn of(&self) -> u64 {
         self.of
-    }
-
-    /// Adds another shard's counts.
-    pub fn add(&mut self, other: Counted) {
-        self.of += other.of;
-        for (values, more) in self.values.iter_mut().zip(other.values) {
-            more.into_iter().for_each(|(value, count)| *values.entry(value).or_default() += count);
-        }
-        other.hours.into_iter().for_each(|(hour, count)| *self.hours.entry(hour).or_default() += count);
     }
 
     /// The facets of a page, the most frequent values first.
@@ -146,8 +124,8 @@ impl Counted {
     }
 
     /// The histogram of a page: by the hour where hours were counted, else by `days`.
-    pub fn histogram(&self, hourly: bool, days: &BTreeMap<Day, u64>) -> Histogram {
-        if hourly {
+    pub fn histogram(&self, days: &BTreeMap<Day, u64>) -> Histogram {
+        if self.hourly {
             let bucket =
                 |(hour, count): (&i64, &u64)| Bucket { at: Instant::from_millis(hour * HOUR_MS), count: *count };
             return Histogram { step_s: 3_600, buckets: self.hours.iter().map(bucket).collect() };

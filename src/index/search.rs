@@ -4,9 +4,9 @@
 //! are walked by (time, tie-break of the id), so a walk shows each mention once while indexing goes on; so are those by
 //! level. Sorted by relevance, scores shift with what is added: there a walk over a growing index may miss or repeat.
 
-use super::collect::{Best, Rank};
+use super::collect::{Best, Columns, Rank, pass};
 use super::export::{Exported, Format, Sheet};
-use super::facets::{Counted, FACETED, HOURLY_DAYS, Tally};
+use super::facets::{Counted, FACETED, HOURLY_DAYS};
 use super::highlight::Folder;
 use super::order::Order;
 use super::query::{Context, Node};
@@ -28,8 +28,8 @@ pub use super::query::{Belongs, Expand};
 
 /// Hits on a page where the query does not say.
 const PAGE_DEFAULT: usize = 20;
-/// Shards kept open between searches: half a year; the least recent days are closed first.
-const SHARDS_KEPT: usize = 184;
+/// Shards kept open between searches: a year and a month; the least recent days are closed first.
+const SHARDS_KEPT: usize = 400;
 
 /// Hits taken in one pass of a walk.
 const WALK: usize = 500;
@@ -49,9 +49,37 @@ pub struct Searcher {
 
 #[derive(Clone)]
 struct Open {
-    /// The list of segments as it was when the reader was loaded.
-    metas: Vec<u8>,
-    reader: IndexReader,
+    /// The list of segments as it was when it was opened.
+    stamp: Stamp,
+    searcher: tantivy::Searcher,
+    /// Of each segment.
+    columns: Arc<Vec<Columns>>,
+}
+
+/// Tells one list of segments from the next: each commit puts a new file in the place of the one before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &std::fs::Metadata) -> Stamp {
+        use std::os::unix::fs::MetadataExt as _;
+        Stamp { inode: meta.ino(), bytes: meta.len(), changed: (meta.ctime(), meta.ctime_nsec()) }
+    }
+}
+
+impl Open {
+    fn new(folder: &Path, stamp: Stamp) -> tantivy::Result<Open> {
+        let index = shards::open(folder)?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(8);
+        let reader: IndexReader = reader.try_into()?;
+        let searcher = reader.searcher();
+        let columns: tantivy::Result<Vec<Columns>> = searcher.segment_readers().iter().map(Columns::open).collect();
+        Ok(Open { stamp, searcher, columns: Arc::new(columns?) })
+    }
 }
 
 impl Searcher {
@@ -120,8 +148,8 @@ impl Searcher {
     pub fn count_id(&self, id: &str) -> Result<usize, QueryError> {
         let mut count = 0;
         for day in shards::days(&self.dir).map_err(failed)? {
-            if let Some(reader) = self.reader(day)? {
-                count += count_by_id(&reader, &self.fields, id).map_err(failed)?;
+            if let Some(shard) = self.shard(day)? {
+                count += count_by_id(&shard.searcher, &self.fields, id).map_err(failed)?;
             }
         }
         Ok(count)
@@ -129,8 +157,8 @@ impl Searcher {
 
     /// Whether the committed part of a shard holds an id.
     pub(super) fn holds(&self, day: Day, id: &str) -> tantivy::Result<bool> {
-        let reader = self.reader(day).map_err(|error| tantivy::TantivyError::InternalError(error.to_string()))?;
-        reader.map_or(Ok(false), |reader| Ok(count_by_id(&reader, &self.fields, id)? > 0))
+        let shard = self.shard(day).map_err(|error| tantivy::TantivyError::InternalError(error.to_string()))?;
+        shard.map_or(Ok(false), |shard| Ok(count_by_id(&shard.searcher, &self.fields, id)? > 0))
     }
 
     fn page(&self, asked: &Query, expand: Option<Expand<'_>>) -> Result<Page, QueryError> {
@@ -147,7 +175,7 @@ impl Searcher {
         found.best.truncate(wanted);
         let next = found.best.last().filter(|_| more).map(|(rank, ..)| order.cursor(*rank));
         let hits = self.hits(&node, &found.best, &found.readers, order)?;
-        let (facets, histogram) = (found.counted.facets(), found.counted.histogram(found.hourly, &found.days));
+        let (facets, histogram) = (found.counted.facets(), found.counted.histogram(&found.days));
         let took_us = began.elapsed().as_micros() as u64;
         Ok(Page { hits, total: found.total, next, took_us, facets, histogram })
     }
@@ -168,7 +196,7 @@ impl Searcher {
         let within = |day: &Day| plan::span(*day).1 > from && plan::span(*day).0 < to;
         let days: Vec<Day> = days.into_iter().filter(within).collect();
         let by_time = order == Order::Time;
-        let mut found = Collected { hourly: days.len() <= HOURLY_DAYS, ..Collected::default() };
+        let mut found = Collected { counted: Counted::new(days.len() <= HOURLY_DAYS), ..Collected::default() };
         for day in days.into_iter().rev() {
             if began.elapsed() > LONGEST {
                 let seconds = LONGEST.as_secs();
@@ -181,26 +209,17 @@ impl Searcher {
             if !seek && depth == Depth::Hits {
                 continue;
             }
-            let Some(reader) = self.reader(day)? else { continue };
+            let Some(shard) = self.shard(day)? else { continue };
             let planned = plan::plan(node, &self.fields, day);
-            let searcher = reader.searcher();
-            let tally = depth == Depth::Facets && (found.hourly || found.counted.of() < FACETED);
-            let tally = tally.then_some(Tally { hourly: found.hourly });
-            let count = if seek {
-                let seen = searcher.search(&*planned, &(Best { wanted, below, order }, tally)).map_err(failed)?;
-                let ((count, best), counted) = seen;
+            let counting = depth == Depth::Facets && (found.counted.hourly() || found.counted.of() < FACETED);
+            let counted = counting.then_some(&mut found.counted);
+            let mut best = Vec::new();
+            let wants = seek.then_some((Best { wanted, below, order }, &mut best));
+            let count = pass(&shard.searcher, &shard.columns, &*planned, wants, counted).map_err(failed)?;
+            if !best.is_empty() {
                 found.best.extend(best.into_iter().map(|(rank, doc)| (rank, day, doc)));
-                found.readers.insert(day, searcher);
-                found.counted.add(counted.unwrap_or_default());
-                count
-            } else if let Some(tally) = tally {
-                let counted = searcher.search(&*planned, &tally).map_err(failed)?;
-                let count = counted.of();
-                found.counted.add(counted);
-                count
-            } else {
-                searcher.search(&*planned, &Count).map_err(failed)? as u64
-            };
+                found.readers.insert(day, shard.searcher);
+            }
             found.total += count;
             found.days.insert(day, count);
         }
@@ -234,28 +253,26 @@ impl Searcher {
     }
 
     /// The shard as last committed; `None` where it is just being made or was just dropped.
-    fn reader(&self, day: Day) -> Result<Option<IndexReader>, QueryError> {
+    fn shard(&self, day: Day) -> Result<Option<Open>, QueryError> {
         let folder = shards::folder(&self.dir, day);
-        let metas = match std::fs::read(folder.join("meta.json")) {
-            Ok(metas) => metas,
+        let stamp = match std::fs::metadata(folder.join("meta.json")) {
+            Ok(meta) => Stamp::of(&meta),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         // Nothing is left half done under the lock; a panic elsewhere spoils nothing in it.
         let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&day).cloned();
-        if let Some(known) = known.filter(|known| known.metas == metas) {
-            return Ok(Some(known.reader));
+        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+            return Ok(Some(known));
         }
         // A fresh reader, not a reload: the folder may have been moved aside and made anew since.
-        let opened = open_reader(&folder);
-        let reader = match opened {
-            Ok(reader) => reader,
+        let fresh = match Open::new(&folder, stamp) {
+            Ok(fresh) => fresh,
             Err(_) if !folder.join("meta.json").exists() => return Ok(None),
             Err(error) => return Err(QueryError::Failed(format!("shard {}: {error}", day.iso()))),
         };
-        let fresh = Open { metas, reader: reader.clone() };
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(day, fresh);
-        Ok(Some(reader))
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(day, fresh.clone());
+        Ok(Some(fresh))
     }
 
     /// Closes shards that are gone, and the oldest of too many.
@@ -282,7 +299,6 @@ struct Collected {
     best: Vec<(Rank, Day, DocAddress)>,
     readers: BTreeMap<Day, tantivy::Searcher>,
     counted: Counted,
-    hourly: bool,
     days: BTreeMap<Day, u64>,
 }
 
@@ -301,14 +317,9 @@ fn failed(error: impl std::fmt::Display) -> QueryError {
     QueryError::Failed(error.to_string())
 }
 
-fn open_reader(folder: &Path) -> tantivy::Result<IndexReader> {
-    let index = shards::open(folder)?;
-    index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(8).try_into()
-}
-
-fn count_by_id(reader: &IndexReader, fields: &Fields, id: &str) -> tantivy::Result<usize> {
+fn count_by_id(searcher: &tantivy::Searcher, fields: &Fields, id: &str) -> tantivy::Result<usize> {
     let term = TermQuery::new(Term::from_field_text(fields.id, id), IndexRecordOption::Basic);
-    reader.searcher().search(&term, &Count)
+    searcher.search(&term, &Count)
 }
 
 /// How often a mention is in the committed index in `dir`: 0 or 1, unless something is broken.

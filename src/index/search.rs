@@ -205,7 +205,8 @@ impl Searcher {
                 )));
             }
             let newer = by_time && below.is_some_and(|below| plan::span(day).0 > below.created);
-            let seek = !newer && !(by_time && found.best.len() >= wanted);
+            let enough = by_time && found.best.len() >= wanted;
+            let seek = !(newer || enough);
             if !seek && depth == Depth::Hits {
                 continue;
             }

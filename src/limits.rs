@@ -29,6 +29,10 @@ pub const CARRIED: usize = 50;
 pub const INCIDENT_MENTIONS: usize = 200;
 /// Hits on a page of search.
 pub const PAGE: usize = 200;
+/// Hits in one export: a review of a month's events, not a copy of the index.
+pub const EXPORT_ROWS: usize = 10_000;
+/// Bytes of one export; with one made at a time this is what it may take of memory.
+pub const EXPORT_BYTES: usize = 32 << 20;
 /// Mentions handed through the core in one step.
 pub const STEP_MENTIONS: usize = 1_024;
 /// Age at which the day salt of source keys is destroyed (public-trust rule 3).

@@ -2,10 +2,14 @@
 //! from the stream.
 
 mod collect;
+mod deleted;
+mod export;
+mod facets;
 mod guard;
 mod highlight;
 mod lex;
 mod moments;
+mod order;
 mod plan;
 mod query;
 mod schema;
@@ -17,7 +21,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use search::{Expand, Searcher, count_id};
+pub use export::{Exported, Format};
+pub use search::{Belongs, Expand, Searcher, Walked, count_id};
 pub use writer::{Lost, Writer};
 
 use crate::time::Instant;
@@ -32,7 +37,7 @@ pub struct Query {
     pub limit: usize,
     /// Where the page before ended.
     pub cursor: Option<String>,
-    /// `time` (newest first, default) or `relevance`.
+    /// `time` (newest first, default), `relevance`, or `level` (gravest first, then newest).
     pub sort: Option<String>,
     /// For `time:24h`.
     pub now: Instant,
@@ -78,6 +83,54 @@ pub struct Page {
     pub next: Option<String>,
     /// Microseconds it took.
     pub took_us: u64,
+    /// Who says it, how grave, what and where.
+    #[serde(default)]
+    pub facets: Facets,
+    /// When.
+    #[serde(default)]
+    pub histogram: Histogram,
+}
+
+/// How the matches are spread; the most frequent values first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Facets {
+    /// How many matches were counted, the newest ones; the total unless that is very great.
+    pub of: u64,
+    /// By platform.
+    pub platform: Vec<Facet>,
+    /// By level.
+    pub level: Vec<Facet>,
+    /// By class; a mention may have several or none.
+    pub class: Vec<Facet>,
+    /// By district; a mention may have none.
+    pub district: Vec<Facet>,
+}
+
+/// One value of a facet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Facet {
+    /// The code, as `field:value` takes it.
+    pub value: String,
+    /// Matches that have it.
+    pub count: u64,
+}
+
+/// All matches over time, by the hour where they lie within two days, else by days.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Seconds from one bucket to the next.
+    pub step_s: u64,
+    /// Oldest first; those without a match are left out.
+    pub buckets: Vec<Bucket>,
+}
+
+/// One bar of a histogram.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Where it begins.
+    pub at: Instant,
+    /// Matches in it.
+    pub count: u64,
 }
 
 /// Why a query was not answered.

@@ -6,6 +6,7 @@ use crate::time::Day;
 use std::ops::Bound;
 use tantivy::query::{
     AllQuery, BooleanQuery, EmptyQuery, InvertedIndexRangeQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
+    TermSetQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption, Term};
 
@@ -35,6 +36,10 @@ pub fn plan(node: &Node, fields: &Fields, day: Day) -> Box<dyn Query> {
             Box::new(BooleanQuery::new(vec![(Occur::Should, whole), (Occur::Should, all(cut))]))
         }
         Node::Field(key, value) => term(field(fields, *key), value),
+        Node::AnyOf(key, values) => {
+            let field = field(fields, *key);
+            Box::new(TermSetQuery::new(values.iter().map(|value| Term::from_field_text(field, value))))
+        }
         Node::FieldPrefix(key, stem) => begins(field(fields, *key), stem),
         Node::Time(from, to) => time(fields, *from, *to, day),
         Node::And(parts) => conjunction(parts, fields, day),

@@ -13,6 +13,10 @@ const QUERY_CHARS: usize = 2_000;
 const DEPTH: usize = 24;
 /// Words and conditions of a query: bounds the postings one search opens in each shard.
 const LEAVES: usize = 128;
+/// Beginnings (`火*`) in a query: each walks through a part of every shard's words.
+const PREFIXES: usize = 8;
+/// Characters of the beginning of an id: a platform and a digit; with fewer every id of the index would be walked through.
+const ID_PREFIX_CHARS: usize = 5;
 
 /// A field that may be asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +48,8 @@ pub enum Node {
     Prefix(String, Vec<String>),
     /// A field's value.
     Field(Key, String),
+    /// A field's value is one of these.
+    AnyOf(Key, Vec<String>),
     /// A field's value that begins so.
     FieldPrefix(Key, String),
     /// Written from the first instant up to, not with, the second (milliseconds).
@@ -56,8 +62,17 @@ pub enum Node {
     Not(Box<Node>),
 }
 
-/// Resolves what lies outside the index: an incident's id to its topics; `None` = there is no such incident.
-pub type Expand<'a> = &'a dyn Fn(&str) -> Option<Vec<String>>;
+/// What of the index belongs to an incident.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Belongs {
+    /// Its topic and all that merged with it: `T-1`.
+    pub topics: Vec<String>,
+    /// Ids of mentions that are known to belong to it.
+    pub mentions: Vec<String>,
+}
+
+/// Resolves what lies outside the index: an incident's id to what belongs to it; `None` = there is no such incident.
+pub type Expand<'a> = &'a dyn Fn(&str) -> Option<Belongs>;
 
 /// What the parser needs besides the query.
 pub struct Context<'a> {
@@ -88,7 +103,7 @@ pub fn parse(text: &str, context: &Context<'_>) -> Result<Node, QueryError> {
     if let Some(reason) = guard::words(&spoken.join(" ")) {
         return Err(QueryError::Syntax(reason));
     }
-    let mut parser = Parser { tokens, next: 0, leaves: 0, context };
+    let mut parser = Parser { tokens, next: 0, leaves: 0, prefixes: 0, context };
     let node = parser.any(0)?;
     if let Some((at, _)) = parser.tokens.get(parser.next) {
         return Err(fault(*at, "a closing bracket without an opening one; take it away"));
@@ -100,6 +115,7 @@ struct Parser<'a> {
     tokens: Vec<(usize, Token)>,
     next: usize,
     leaves: usize,
+    prefixes: usize,
     context: &'a Context<'a>,
 }
 
@@ -205,6 +221,10 @@ impl Parser<'_> {
         if self.leaves > LEAVES {
             return Err(fault(at, format_args!("more than {LEAVES} words; search for fewer")));
         }
+        self.prefixes += usize::from(matches!(node, Some(Node::Prefix(..) | Node::FieldPrefix(..))));
+        if self.prefixes > PREFIXES {
+            return Err(fault(at, format_args!("more than {PREFIXES} beginnings with *; write some of the words out")));
+        }
         Ok(node)
     }
 }
@@ -243,9 +263,12 @@ fn field_node(at: usize, name: &str, value: &str, quoted: bool, context: &Contex
         let Some(expand) = context.expand else {
             return Err(fault(at, "incidents are not known here; ask for topic:T-1, or search in the console"));
         };
-        let topics = expand(value)
+        let value = value.to_uppercase();
+        let belongs = expand(&value)
             .ok_or_else(|| fault(at, format_args!("there is no incident {value}; look it up on the board")))?;
-        let nodes = topics.into_iter().map(|topic| Node::Field(Key::Topic, topic)).collect();
+        let nodes = [(Key::Topic, belongs.topics), (Key::Id, belongs.mentions)];
+        let nodes = nodes.into_iter().filter(|(_, values)| !values.is_empty());
+        let nodes = nodes.map(|(key, values)| Node::AnyOf(key, values)).collect();
         return Ok(group(nodes, Node::Or).unwrap_or(Node::Nothing));
     }
     let Some(key) = key(name) else {
@@ -258,6 +281,12 @@ fn field_node(at: usize, name: &str, value: &str, quoted: bool, context: &Contex
         ));
     };
     if let (false, Some(stem)) = (quoted, value.strip_suffix('*')) {
+        if key == Key::Id && stem.chars().count() < ID_PREFIX_CHARS {
+            return Err(fault(
+                at,
+                format_args!("write at least {ID_PREFIX_CHARS} characters of an id; platform:weibo finds a platform"),
+            ));
+        }
         return Ok(Node::FieldPrefix(key, cased(key, stem)));
     }
     if let (Key::Level, Some(least)) = (key, value.strip_prefix(">=")) {

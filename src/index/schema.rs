@@ -36,6 +36,11 @@ pub const TIE: &str = "tie";
 /// Name of the fast field of the time of writing, in milliseconds.
 pub const CREATED: &str = "created";
 
+/// Name of the fast field of the level.
+pub const LEVEL: &str = "level";
+/// Names of the fields that are counted with every page, in the order in which [`super::Facets`] has them.
+pub const FACETS: [&str; 4] = ["platform", LEVEL, "class", "district"];
+
 /// The small stored part of a hit.
 #[derive(Serialize, Deserialize)]
 struct Body {
@@ -61,11 +66,11 @@ pub fn schema() -> (Schema, Fields) {
     let fields = Fields {
         id: builder.add_text_field("id", STRING | STORED),
         words: builder.add_text_field("words", TextOptions::default().set_indexing_options(indexing)),
-        platform: builder.add_text_field("platform", STRING),
+        platform: builder.add_text_field("platform", STRING | FAST),
         kind: builder.add_text_field("kind", STRING),
-        class: builder.add_text_field("class", STRING),
-        level: builder.add_text_field("level", STRING),
-        district: builder.add_text_field("district", STRING),
+        class: builder.add_text_field("class", STRING | FAST),
+        level: builder.add_text_field(LEVEL, STRING | FAST),
+        district: builder.add_text_field("district", STRING | FAST),
         township: builder.add_text_field("township", STRING),
         unit: builder.add_text_field("unit", STRING),
         topic: builder.add_text_field("topic", STRING),

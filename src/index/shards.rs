@@ -12,6 +12,13 @@ use tantivy::Index;
 /// Name of the file with the next offset to index of each partition.
 const POSITION: &str = "position";
 
+/// Name of the file with the first day that is kept.
+const FLOOR: &str = "kept-from";
+/// Begins the name of a shard that was moved aside.
+pub const BROKEN: &str = "broken-";
+/// Begins the name of a shard that is being dropped.
+const GONE: &str = "gone-";
+
 /// An error of a file or folder.
 pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> IndexError {
     let path = path.display().to_string();
@@ -67,18 +74,63 @@ pub fn read_positions(dir: &Path) -> Result<Positions, IndexError> {
     }
 }
 
-/// Writes the positions: a new file, synced, renamed, and the folder synced.
+/// Writes the positions durably.
 pub fn write_positions(dir: &Path, next: &Positions) -> Result<(), IndexError> {
     let path = dir.join(POSITION);
-    let fresh = dir.join("position.new");
+    let body = serde_json::to_vec(next).map_err(|error| io(&path)(error.into()))?;
+    put(dir, POSITION, &body)
+}
+
+/// The first day that is kept, where one was ever set.
+pub fn read_floor(dir: &Path) -> Result<Option<Day>, IndexError> {
+    let path = dir.join(FLOOR);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Day::parse(text.trim())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io(&path)(error)),
+    }
+}
+
+/// Writes the first day that is kept.
+pub fn write_floor(dir: &Path, first: Day) -> Result<(), IndexError> {
+    put(dir, FLOOR, first.iso().as_bytes())
+}
+
+/// Puts a small file in place: a new file, synced, renamed, and the folder synced.
+fn put(dir: &Path, name: &str, body: &[u8]) -> Result<(), IndexError> {
+    let path = dir.join(name);
+    let fresh = dir.join(format!("{name}.new"));
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&fresh)?;
-        file.write_all(&serde_json::to_vec(next)?)?;
+        file.write_all(body)?;
         file.sync_all()?;
         fs::rename(&fresh, &path)
     };
     write().map_err(io(&path))?;
     sync_folder(dir)
+}
+
+/// Drops a shard: out of sight at once, then off the disk. What a crash leaves of it, [`sweep`] takes.
+pub fn discard(dir: &Path, day: Day) -> Result<(), IndexError> {
+    let (from, to) = (folder(dir, day), dir.join(format!("{GONE}{}", day.iso())));
+    if to.exists() {
+        fs::remove_dir_all(&to).map_err(io(&to))?;
+    }
+    fs::rename(&from, &to).map_err(io(&from))?;
+    fs::remove_dir_all(&to).map_err(io(&to))
+}
+
+/// Removes what is left of dropped shards, and the shards of days before `first` that were moved aside.
+pub fn sweep(dir: &Path, first: Day) -> Result<(), IndexError> {
+    for entry in fs::read_dir(dir).map_err(io(dir))? {
+        let path = entry.map_err(io(dir))?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let aside = name.strip_prefix(BROKEN).and_then(|rest| Day::parse(rest.get(..10)?));
+        if name.starts_with(GONE) || aside.is_some_and(|day| day < first) {
+            fs::remove_dir_all(&path).map_err(io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The positions in a shard's last commit.

@@ -1,6 +1,9 @@
 //! The index as a whole: written, broken off, searched. All mentions are made up.
 
-use super::{Page, Query, QueryError, Searcher, Writer, count_id};
+mod counted;
+mod standing;
+
+use super::{Belongs, Page, Query, QueryError, Searcher, Writer, count_id};
 use crate::assess::{Assessment, Class, ClassWeight, Level, Place, Reading, Verdict};
 use crate::ledger::{Position, Positions};
 use crate::mention::{Counts, Kind, Mention};
@@ -227,12 +230,18 @@ fn incidents_are_resolved_by_the_caller_or_refused_with_a_hint() {
     let searcher = searcher(dir.path());
     assert!(syntax(searcher.search(&query("incident:I-1"))).contains("topic:"));
     let expand = |id: &str| match id {
-        "I-1" => Some(vec!["T-1".to_owned(), "T-3".to_owned()]),
-        "I-2" => Some(Vec::new()),
+        "I-1" => Some(Belongs { topics: vec!["T-1".into(), "T-3".into()], mentions: vec!["tieba:10".into()] }),
+        "I-2" => Some(Belongs::default()),
+        "I-4" => Some(Belongs { topics: Vec::new(), mentions: vec!["weibo:12".into(), "weibo:none".into()] }),
         _ => None,
     };
     let page = searcher.search_with(&query("incident:I-1 红谷滩"), &expand).expect("answers");
     assert_eq!(numbers(&page), [11, 2, 1]);
+    let page = searcher.search_with(&query("incident:i-1"), &expand).expect("answers");
+    assert_eq!(numbers(&page), [11, 10, 2, 1], "its topics and the mentions known to belong to it");
+    assert_eq!(numbers(&searcher.search_with(&query("incident:I-4"), &expand).expect("answers")), [12]);
+    let without = searcher.search_with(&query("level:>=L3 NOT incident:I-1"), &expand).expect("answers");
+    assert_eq!(numbers(&without), [4]);
     assert_eq!(searcher.search_with(&query("incident:I-2"), &expand).expect("answers").total, 0);
     assert!(syntax(searcher.search_with(&query("incident:I-3"), &expand)).contains("I-3"));
 }
@@ -425,6 +434,12 @@ fn errors_say_where_and_what_to_do() {
     }
     let heat = Query { sort: Some("loudest".into()), ..query("*") };
     assert!(syntax(searcher.search(&heat)).contains("loudest"));
+    let heat = Query { sort: Some("heat".into()), ..query("*") };
+    assert!(syntax(searcher.search(&heat)).contains("sort=level"));
+    assert!(syntax(searcher.search(&query(&"火* ".repeat(9)))).contains("more than 8 beginnings"));
+    assert!(searcher.search(&query(&"火* ".repeat(8))).is_ok());
+    assert!(syntax(searcher.search(&query("platform:* AND (id:w* OR 火)"))).contains("at least 5 characters"));
+    assert!(searcher.search(&query("id:weibo* platform:*")).is_ok());
     syntax(searcher.search(&query(&"(".repeat(1_000))));
     syntax(searcher.search(&query(&format!("{}火{}", "(".repeat(500), ")".repeat(500)))));
     syntax(searcher.search(&query(&"NOT ".repeat(400))));

@@ -2,8 +2,10 @@
 //! and the positions to go on from.
 //!
 //! Each shard's commit carries the positions up to which that shard is complete, and the `position` file follows when all
-//! shards are durable: a crash between two commits indexes nothing twice, for a shard skips what it holds.
+//! shards are durable: a crash between two commits indexes nothing twice, for a shard skips what it holds. What was
+//! deleted or is past its time stays away also when a lost shard is rebuilt from the stream.
 
+use super::deleted::Deleted;
 use super::schema::{self, Fields};
 use super::shards;
 use super::{IndexError, Searcher};
@@ -47,6 +49,9 @@ pub struct Writer {
     /// Looks up what is to be deleted.
     reader: Searcher,
     lost: Vec<Lost>,
+    deleted: Deleted,
+    /// Days before it are not kept; nothing is expired where there is none.
+    kept_from: Option<Day>,
     uses: u64,
 }
 
@@ -74,8 +79,12 @@ impl Writer {
             open: BTreeMap::new(),
             reader: Searcher::open(dir, Arc::new(|_| Vec::new())),
             lost: Vec::new(),
+            deleted: Deleted::open(dir)?,
+            kept_from: shards::read_floor(dir)?,
             uses: 0,
         };
+        // A crash may have met an expiry.
+        writer.drop_expired()?;
         for day in shards::days(dir)? {
             if let Err(detail) = inspect(&shards::folder(dir, day), &writer.position) {
                 writer.set_aside(day, detail)?;
@@ -95,8 +104,8 @@ impl Writer {
         &self.lost
     }
 
-    /// Adds the mention at a position; one that its shard holds already is skipped. Offsets of a partition ascend. Mentions of a person
-    /// in danger are the caller's to leave out (public-trust rule 7).
+    /// Adds the mention at a position; one that its shard holds already, that was deleted or is past its time is skipped.
+    /// Offsets of a partition ascend. Mentions of a person in danger are the caller's to leave out (public-trust rule 7).
     pub fn add(
         &mut self,
         at: &Position,
@@ -105,6 +114,9 @@ impl Writer {
         topic: Option<TopicId>,
     ) -> Result<(), IndexError> {
         let day = mention.created_at.day();
+        if self.unwanted(day, &mention.id) {
+            return Ok(());
+        }
         let document = schema::document(&self.fields, mention, reading, topic);
         let shard = self.shard(day)?;
         if shard.held.passed(at) {
@@ -124,8 +136,12 @@ impl Writer {
         reading: &Reading,
         topic: Option<TopicId>,
     ) -> Result<(), IndexError> {
+        let day = mention.created_at.day();
+        if self.unwanted(day, &mention.id) {
+            return Ok(());
+        }
         let term = Term::from_field_text(self.fields.id, &mention.id);
-        let shard = self.shard(mention.created_at.day())?;
+        let shard = self.shard(day)?;
         if shard.held.passed(at) {
             return Ok(());
         }
@@ -133,9 +149,10 @@ impl Writer {
         self.add(at, mention, reading, topic)
     }
 
-    /// Deletes a mention by its id, wherever it is; durable and unseen after the next commit. Gives back whether a
-    /// committed shard holds it.
+    /// Deletes a mention by its id, wherever it is and for good: it is not taken in again, however often it comes.
+    /// Durable and unseen after the next commit. Gives back whether a committed shard holds it.
     pub fn delete(&mut self, id: &str) -> Result<bool, IndexError> {
+        self.deleted.insert(id);
         let mut found = false;
         for day in shards::days(&self.dir)? {
             let committed = self.reader.holds(day, id).map_err(shards::broken(day))?;
@@ -153,6 +170,7 @@ impl Writer {
 
     /// Makes everything so far durable and moves the positions to `next`.
     pub fn commit(&mut self, next: &Positions) -> Result<(), IndexError> {
+        self.deleted.sync()?;
         for (day, shard) in &mut self.open {
             if shard.dirty {
                 shard.commit(&self.dir, *day, next)?;
@@ -171,19 +189,43 @@ impl Writer {
         self.open.get_mut(&day).expect("the shard is open").commit(&self.dir, day, next)
     }
 
-    /// Drops the shards of the days before `first` (retention). Gives back how many.
+    /// Drops all that was written before the day `first` (retention), shards moved aside too, and takes nothing of those
+    /// days in any more, now and after a restart. To be called once a day; gives back how many shards it dropped.
+    /// A later call with an earlier day lets in again what comes of the days between, and brings back nothing.
     pub fn expire(&mut self, first: Day) -> Result<usize, IndexError> {
+        if self.kept_from != Some(first) {
+            shards::write_floor(&self.dir, first)?;
+            self.kept_from = Some(first);
+        }
+        self.drop_expired()
+    }
+
+    /// The first day that is kept; `None` where nothing was expired ever.
+    pub fn kept_from(&self) -> Option<Day> {
+        self.kept_from
+    }
+
+    fn drop_expired(&mut self) -> Result<usize, IndexError> {
+        let Some(first) = self.kept_from else { return Ok(0) };
         let mut dropped = 0;
         for day in shards::days(&self.dir)?.into_iter().take_while(|day| *day < first) {
-            self.open.remove(&day);
-            let folder = shards::folder(&self.dir, day);
-            fs::remove_dir_all(&folder).map_err(shards::io(&folder))?;
+            if let Some(shard) = self.open.remove(&day) {
+                // What it has not committed goes with it.
+                shard.writer.wait_merging_threads().map_err(shards::broken(day))?;
+            }
+            shards::discard(&self.dir, day)?;
             dropped += 1;
         }
+        shards::sweep(&self.dir, first)?;
         if dropped > 0 {
             shards::sync_folder(&self.dir)?;
         }
+        self.reader.forget(&shards::days(&self.dir)?);
         Ok(dropped)
+    }
+
+    fn unwanted(&self, day: Day, id: &str) -> bool {
+        self.kept_from.is_some_and(|first| day < first) || self.deleted.holds(id)
     }
 
     /// Reads every byte of every shard against its checksum; the days that do not hold. For `yuqing doctor`.
@@ -227,7 +269,8 @@ impl Writer {
 
     fn set_aside(&mut self, day: Day, detail: String) -> Result<(), IndexError> {
         let from = shards::folder(&self.dir, day);
-        let free = (0..).map(|n| self.dir.join(format!("broken-{}-{n}", day.iso()))).find(|path| !path.exists());
+        let free =
+            (0..).map(|n| self.dir.join(format!("{}{}-{n}", shards::BROKEN, day.iso()))).find(|path| !path.exists());
         let moved_to = free.expect("a counter without end finds a free name");
         fs::rename(&from, &moved_to).map_err(shards::io(&from))?;
         shards::sync_folder(&self.dir)?;

@@ -125,6 +125,7 @@ impl App {
             shown,
             progress: progress.clone(),
             changes,
+            casebook: Arc::default(),
             names: tables.names,
             on_duty: settings.on_duty.clone(),
             channels: settings.channels.names().map(str::to_owned).collect(),

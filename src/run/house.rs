@@ -4,15 +4,16 @@ use crate::clock::Clock;
 use crate::duty::Command;
 use crate::duty::event::Event;
 use crate::duty::view::IncidentView;
-use crate::index::{Page, Query, QueryError, Searcher};
+use crate::index::{Belongs, Expand, Exported, Format, Page, Query, QueryError, Searcher};
 use crate::intake::{Answer, Intake};
 use crate::ledger::{Evidence, Store};
 use crate::metrics::Metrics;
 use crate::run::desk::{Ask, Progress, Shown};
+use crate::run::search::Casebook;
 use crate::time::Instant;
 use crate::web::{Answering, CommandRefused, House, TopicView, View};
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 
 /// Evidence shown on a page.
@@ -36,6 +37,8 @@ pub struct Rooms {
     pub shown: watch::Receiver<Arc<Shown>>,
     /// The desk's progress.
     pub progress: watch::Receiver<Progress>,
+    /// What belongs to which incident.
+    pub casebook: Arc<Mutex<Casebook>>,
     /// Bumped when the state changed.
     pub changes: watch::Receiver<u64>,
     /// Officers: role, name.
@@ -63,6 +66,48 @@ impl Rooms {
         };
         if sent { answer.await.ok() } else { None }
     }
+
+    /// Searches on a thread that may wait, with what belongs to incidents at hand.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Searcher, Expand<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let (searcher, store, asks) = (self.searcher.clone(), self.store.clone(), self.asks.clone());
+        let book = self.casebook.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            work(&searcher, &|incident| {
+                let mut belongs = known(&book, &*store, incident)?;
+                let (reply, answer) = oneshot::channel();
+                let asked = asks.send(Ask::Topic(incident.to_owned(), reply)).is_ok();
+                // Without the desk the ledger's answer stands: the topics and the mentions that carried it.
+                if let Some(topic) = asked.then(|| answer.blocking_recv().ok()).flatten() {
+                    belongs.mentions.extend(topic.mentions);
+                }
+                Some(belongs)
+            })
+        });
+        looked.await.map_err(|_| QueryError::Failed("the search stopped".to_owned()))?
+    }
+
+    /// Writes down who looked for what and why; without that nobody sees what was found.
+    async fn audit(&self, by: &str, purpose: String, query: String, total: u64) -> Result<(), QueryError> {
+        let (by, asks) = (by.to_owned(), self.asks.clone());
+        let searched = Event::Searched { by: by.clone(), purpose, query, total };
+        let sent = tokio::task::spawn_blocking(move || asks.send(Ask::Audit(by, Box::new(searched))).is_ok()).await;
+        match sent {
+            Ok(true) => Ok(()),
+            _ => Err(QueryError::Failed("the search could not be written to the audit".to_owned())),
+        }
+    }
+}
+
+fn known(book: &Mutex<Casebook>, store: &dyn Store, incident: &str) -> Option<Belongs> {
+    // A reading that failed half-way goes on where it stopped; a panic elsewhere spoils nothing in it.
+    let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Err(error) = book.read_on(store) {
+        tracing::warn!(%error, "the ledger cannot be read for a search");
+    }
+    book.of(incident)
 }
 
 impl House for Rooms {
@@ -132,18 +177,27 @@ impl House for Rooms {
     }
 
     fn search<'a>(&'a self, by: &'a str, purpose: &'a str, query: Query) -> Answering<'a, Result<Page, QueryError>> {
-        let (searcher, q) = (self.searcher.clone(), query.q.clone());
-        let (by, purpose, asks) = (by.to_owned(), purpose.to_owned(), self.asks.clone());
         Box::pin(async move {
-            let page = tokio::task::spawn_blocking(move || searcher.search(&query)).await;
-            let page = page.map_err(|_| QueryError::Failed("the search stopped".to_owned()))??;
-            let searched = Event::Searched { by: by.clone(), purpose, query: q, total: page.total };
-            let audited =
-                tokio::task::spawn_blocking(move || asks.send(Ask::Audit(by, Box::new(searched))).is_ok()).await;
-            match audited {
-                Ok(true) => Ok(page),
-                _ => Err(QueryError::Failed("the search could not be written to the audit".to_owned())),
-            }
+            let q = query.q.clone();
+            let page = self.look(move |searcher, expand| searcher.search_with(&query, expand)).await?;
+            self.audit(by, purpose.to_owned(), q, page.total).await?;
+            Ok(page)
+        })
+    }
+
+    fn export<'a>(
+        &'a self,
+        by: &'a str,
+        purpose: &'a str,
+        query: Query,
+        format: Format,
+    ) -> Answering<'a, Result<Exported, QueryError>> {
+        Box::pin(async move {
+            let q = query.q.clone();
+            let file = self.look(move |searcher, expand| searcher.export(&query, Some(expand), format)).await?;
+            let purpose = format!("export {}, {} rows: {purpose}", format.name(), file.rows);
+            self.audit(by, purpose, q, file.total).await?;
+            Ok(file)
         })
     }
 

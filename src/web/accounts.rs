@@ -56,6 +56,8 @@ pub enum Action {
     Act,
     /// Search the mentions.
     Search,
+    /// Take what a search finds away as a file.
+    Export,
     /// Hand in mentions.
     Intake,
 }
@@ -66,10 +68,10 @@ impl Role {
 
     /// Whether the role may do it; what is not listed here is denied.
     pub fn may(self, action: Action) -> bool {
-        use Action::{Act, Intake, Read, Search};
+        use Action::{Act, Export, Intake, Read, Search};
         let allowed: &[Action] = match self {
-            Role::Operator | Role::Officer => &[Read, Act, Search],
-            Role::Desk => &[Read, Act, Search, Intake],
+            Role::Operator | Role::Officer => &[Read, Act, Search, Export],
+            Role::Desk => &[Read, Act, Search, Export, Intake],
             Role::Analyst => &[Read, Search],
             Role::Intake => &[Intake],
         };

@@ -34,7 +34,7 @@ const BUSY_SECONDS: u64 = 1;
 /// Characters of a stated purpose.
 pub(super) const PURPOSE_CHARS: usize = 200;
 /// Characters of a query.
-const QUERY_CHARS: usize = 1_000;
+pub(super) const QUERY_CHARS: usize = 1_000;
 
 /// `POST /api/v1/mentions`.
 pub(super) async fn mentions(State(door): State<Door>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
@@ -109,24 +109,33 @@ pub(super) async fn search(
 ) -> Result<Response, Problem> {
     let who = caller(&door, &headers, Action::Search)?;
     let mut given = parameters(raw)?;
+    let (query, purpose) = asked(&mut given, door.house.now())?;
+    let page = door.house.search(&who.name, &purpose, query).await.map_err(query_problem)?;
+    Ok(Json(page).into_response())
+}
+
+/// The query and the purpose in the parameters of a search or an export.
+pub(super) fn asked(given: &mut BTreeMap<String, String>, now: Instant) -> Result<(Query, String), Problem> {
     let purpose = given.remove("purpose").unwrap_or_default();
     check_purpose(&purpose)?;
-    let limit = match given.remove("limit") {
-        None => 0,
-        Some(text) => text.parse::<usize>().map_err(|_| Problem::bad_request("limit is no number"))?.clamp(1, PAGE),
-    };
     let query = Query {
         q: given.remove("q").ok_or_else(|| Problem::bad_request("q is missing; q=* finds all"))?,
-        limit,
+        limit: limit(given)?.unwrap_or(0),
         cursor: given.remove("cursor").filter(|cursor| !cursor.is_empty()),
         sort: given.remove("sort").filter(|sort| !sort.is_empty()),
-        now: door.house.now(),
+        now,
     };
     if query.q.chars().count() > QUERY_CHARS {
         return Err(Problem::bad_request(format!("a query has at most {QUERY_CHARS} characters")));
     }
-    let page = door.house.search(&who.name, purpose.trim(), query).await.map_err(query_problem)?;
-    Ok(Json(page).into_response())
+    Ok((query, purpose.trim().to_owned()))
+}
+
+/// How many are wanted on a page, between 1 and [`PAGE`]; `None` where it is not said.
+fn limit(given: &mut BTreeMap<String, String>) -> Result<Option<usize>, Problem> {
+    let Some(text) = given.remove("limit") else { return Ok(None) };
+    let limit = text.parse::<usize>().map_err(|_| Problem::bad_request("limit is no number"))?;
+    Ok(Some(limit.clamp(1, PAGE)))
 }
 
 pub(super) fn check_purpose(purpose: &str) -> Result<(), Problem> {
@@ -149,24 +158,51 @@ pub(super) fn query_problem(error: QueryError) -> Problem {
     }
 }
 
-/// `GET /api/v1/incidents`.
+/// `GET /api/v1/incidents`: newest first, in pages.
 pub(super) async fn incidents(
     State(door): State<Door>,
     headers: HeaderMap,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     caller(&door, &headers, Action::Read)?;
-    let given = parameters(raw)?;
+    let mut given = parameters(raw)?;
     let wanted: fn(&IncidentView) -> bool = match given.get("state").map(String::as_str) {
         Some("open") => |incident| incident.state.is_open(),
         Some("closed") => |incident| !incident.state.is_open(),
         None | Some("all") => |_| true,
         Some(_) => return Err(Problem::bad_request("state is open, closed or all")),
     };
+    let limit = limit(&mut given)?.unwrap_or(PAGE);
+    let below =
+        given.get("cursor").filter(|cursor| !cursor.is_empty()).map(|cursor| read_cursor(cursor)).transpose()?;
     let view = door.house.view();
-    let list: Vec<&IncidentView> =
-        view.incidents.iter().filter(|incident| !incident.restricted && wanted(incident)).collect();
-    Ok(Json(json!({ "incidents": list, "next": null })).into_response())
+    let mut list: Vec<(Place, &IncidentView)> = view
+        .incidents
+        .iter()
+        .filter(|incident| !incident.restricted && wanted(incident))
+        .map(|incident| (place(incident), incident))
+        .filter(|(place, _)| below.as_ref().is_none_or(|below| place < below))
+        .collect();
+    list.sort_by(|(one, _), (other, _)| other.cmp(one));
+    let more = list.len() > limit;
+    list.truncate(limit);
+    let next = list.last().filter(|_| more).map(|((seq, id), _)| format!("{seq:016x}{id}"));
+    let list: Vec<&IncidentView> = list.into_iter().map(|(_, incident)| incident).collect();
+    Ok(Json(json!({ "incidents": list, "next": next })).into_response())
+}
+
+/// Where an incident stands among all, for good: the ledger entry that raised it, and its id.
+type Place = (u64, String);
+
+fn place(incident: &IncidentView) -> Place {
+    let raised = incident.history.iter().map(|line| line.seq).min().unwrap_or(0);
+    (raised, incident.id.clone())
+}
+
+fn read_cursor(text: &str) -> Result<Place, Problem> {
+    let read = || Some((u64::from_str_radix(text.get(..16)?, 16).ok()?, text.get(16..)?.to_owned()));
+    read()
+        .ok_or_else(|| Problem::bad_request("this cursor is not of a page of incidents; begin again without a cursor"))
 }
 
 /// The incident of an id; one about a person in danger is only there for those who may act.

@@ -13,6 +13,7 @@ mod api;
 mod console;
 mod dossier;
 mod drawing;
+mod export;
 mod gate;
 mod pages;
 #[cfg(test)]
@@ -116,6 +117,14 @@ pub trait House: Send + Sync {
         purpose: &'a str,
         query: crate::index::Query,
     ) -> Answering<'a, Result<crate::index::Page, crate::index::QueryError>>;
+    /// Hits as a file, at most [`crate::limits::EXPORT_ROWS`]; audited.
+    fn export<'a>(
+        &'a self,
+        by: &'a str,
+        purpose: &'a str,
+        query: crate::index::Query,
+        format: crate::index::Format,
+    ) -> Answering<'a, Result<crate::index::Exported, crate::index::QueryError>>;
     /// Whether everything is ready; else what is not.
     fn ready(&self) -> Result<(), String>;
     /// Prometheus text.

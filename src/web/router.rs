@@ -3,7 +3,7 @@
 
 use super::accounts::Accounts;
 use super::problem::Problem;
-use super::{House, api, console, openapi};
+use super::{House, api, console, export, openapi};
 use crate::limits::BODIES_AT_ONCE;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -47,6 +47,7 @@ pub(super) struct Door {
     pub options: Arc<WebOptions>,
     pub logins: Arc<Semaphore>,
     pub bodies: Arc<Semaphore>,
+    pub exports: Arc<Semaphore>,
 }
 
 /// The whole door: console, API, health and metrics.
@@ -57,6 +58,7 @@ pub fn router(house: Arc<dyn House>, accounts: Arc<Accounts>, options: WebOption
         options: Arc::new(options),
         logins: Arc::new(Semaphore::new(LOGINS_AT_ONCE)),
         bodies: Arc::new(Semaphore::new(BODIES_AT_ONCE)),
+        exports: Arc::new(Semaphore::new(1)),
     };
     Router::new()
         .route("/", get(console::board))
@@ -70,6 +72,7 @@ pub fn router(house: Arc<dyn House>, accounts: Arc<Accounts>, options: WebOption
         .route("/assets/app.js", get(script))
         .route("/api/v1/mentions", post(api::mentions))
         .route("/api/v1/search", get(api::search))
+        .route("/api/v1/search/export", get(export::export))
         .route("/api/v1/incidents", get(api::incidents))
         .route("/api/v1/incidents/{id}", get(api::incident))
         .route("/api/v1/incidents/{id}/{action}", post(api::act))

@@ -126,6 +126,9 @@ pub(super) fn growth(points: &[(Instant, u32)], alerted: Option<Instant>, now: I
     })
 }
 
+/// Height of the number on a column, with its room.
+const LABEL_HEIGHT: u32 = 26;
+
 /// One column of an hour.
 pub(super) struct Column {
     pub x: String,
@@ -167,7 +170,9 @@ pub(super) fn columns(per_hour: &[u64], usual: &[u64], now: Instant) -> Vec<Colu
         let height = tall(count);
         let x = at as f64 * 12.5 + 1.0;
         let (y, usual_y) = (160 - height, known(hour).map(|count| 160 - tall(count)));
-        let label_y = usual_y.unwrap_or(y).min(y).saturating_sub(8);
+        // The number stands on its column; a line that would cross it lifts it.
+        let crossing = usual_y.filter(|line| *line < y && y - line < LABEL_HEIGHT);
+        let label_y = crossing.unwrap_or(y).saturating_sub(8);
         let (middle, to) = (percent(x + 5.25), percent(x + 10.5));
         Column { x: percent(x), middle, to, y, height, label_y, count, hour, usual_y }
     };
@@ -207,7 +212,9 @@ mod tests {
         assert_eq!(usual(&first, &[80, 8]), [50, 8]);
         assert_eq!(usual(&first, &[0, 0]), first, "an hour without data changes nothing");
         let drawn = columns(&[20, 10], &[40, 0], now);
-        assert_eq!((drawn[0].height, drawn[0].usual_y, drawn[0].label_y), (67, Some(26), 18));
+        assert_eq!((drawn[0].height, drawn[0].usual_y, drawn[0].label_y), (67, Some(26), 85));
         assert_eq!(drawn[1].usual_y, None);
+        let close = columns(&[36, 10], &[40, 0], now);
+        assert_eq!((close[0].y, close[0].usual_y, close[0].label_y), (39, Some(26), 18), "the line does not cross it");
     }
 }

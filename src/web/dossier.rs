@@ -293,6 +293,36 @@ fn history(view: &View, incident: &IncidentView, now: Instant) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Span;
+    use crate::web::{Role, tests::made_up};
+
+    #[test]
+    fn a_confirmed_incident_keeps_its_times_apart_and_has_its_action_at_the_thumb() {
+        let who = Who { name: "林川".into(), role: Role::Officer, csrf: Some("c".into()) };
+        let mut incident = made_up("I-1", "堤脚冒水");
+        incident.reason = "L4 危及生命，一条可信信息即告警；来源不足且无官方发布，未核实".into();
+        incident.clocks[0].basis = "自 02:03 起算：最早的可信提及".into();
+        let detected = incident.times.detected.unwrap();
+        incident.times.alerted = Some(detected + Span::seconds(8));
+        let now = incident.history[0].at;
+        let drawn = |incident: &IncidentView| {
+            IncidentPage::new(&View::default(), incident, &TopicView::default(), &[], &who, now, None).render().unwrap()
+        };
+        let page = drawn(&incident);
+        let thumb = page.split_once("class=\"dock\"").unwrap().1;
+        assert!(page.contains("未核实") && thumb.contains("/incidents/I-1/acknowledge"), "{page}");
+        assert!(page.contains("<dt>发现到通知</dt><dd>8 秒 "), "{page}");
+        assert_eq!(page.matches("起算，最早的可信提及").count(), 1, "{page}");
+        assert!(!page.contains("自 02:03 起算："), "{page}");
+        incident.state = IncidentState::Acknowledged;
+        assert!(drawn(&incident).split_once("class=\"dock\"").unwrap().1.contains("#decide"));
+        (incident.state, incident.times.confirmed) = (IncidentState::Confirmed, Some(now));
+        (incident.times.occurred, incident.history[0].event) = (Some(detected - Span::minutes(9)), "confirmed".into());
+        let page = drawn(&incident);
+        assert!(!page.contains("未核实") && !page.contains("class=\"dock\""), "{page}");
+        let occurred = words::when(detected - Span::minutes(9), now);
+        assert!(page.contains(&format!("<dd>{occurred} 事发 <small>首条提及")), "{page}");
+    }
 
     #[test]
     fn pieces_cut_at_characters_only() {

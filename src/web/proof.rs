@@ -97,3 +97,43 @@ pub(super) fn proof(view: &View, now: Instant) -> Proof {
         columns,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duty::view::IncidentState;
+    use crate::web::pages::BoardPage;
+    use crate::web::tests::made_up;
+    use crate::web::{Role, Who};
+    use askama::Template;
+
+    fn board(view: &View, now: Instant) -> String {
+        let who = Who { name: "林川".into(), role: Role::Officer, csrf: Some("c".into()) };
+        BoardPage::new(view, &who, now).render().unwrap()
+    }
+
+    #[test]
+    fn a_quiet_board_tells_the_next_deadlines_and_how_fast_people_were_told() {
+        let (mut closed, mut danger) = (made_up("I-1", "积水过膝"), made_up("I-9", "不在这里"));
+        let detected = closed.times.detected.unwrap();
+        (closed.state, danger.state, danger.restricted) = (IncidentState::Closed, IncidentState::Closed, true);
+        closed.times.alerted = Some(detected + Span::seconds(8));
+        closed.clocks[0].kind = "feedback".into();
+        let mut slow = made_up("I-2", "爆管");
+        slow.state = IncidentState::Dismissed;
+        slow.clocks.clear();
+        slow.times.alerted = Some(detected + Span::seconds(31));
+        let (due, now) = (closed.clocks[0].due, closed.history[0].at);
+        let mut view = View { incidents: vec![closed, slow, danger], per_hour: vec![20; 24], ..View::default() };
+        let page = board(&view, now);
+        let first = format!("<dt>{}</dt><dd>反馈 <a href=\"/incidents/I-1\">积水过膝</a>", words::when(due, now));
+        assert!(page.contains("接下来的时限") && page.contains(&first), "{page}");
+        assert!(page.contains("中位 31 秒，最慢 31 秒"), "{page}");
+        assert!(!page.contains("不在这里") && !page.contains("虚线"), "what is usual is not known");
+        assert!(page.contains("叫不醒人"), "without a channel nobody is woken");
+        view.usual_per_hour = vec![40; 24];
+        assert!(board(&view, now).contains("虚线为前几天同一时段"));
+        let empty = board(&View::default(), now);
+        assert!(empty.contains("没有在走的时限") && !empty.contains("发现到通知"));
+    }
+}

@@ -187,6 +187,8 @@ impl IncidentPage {
         };
         let may_act = who.role.may(Action::Act);
         let (since, times) = since(incident, now);
+        let found = incident.times.detected.map(|at| (at, "发现"));
+        let mark = incident.times.alerted.map(|at| (at, "告警")).or(found);
         let mut shown = evidence(view, incident, texts, now);
         IncidentPage {
             top: Top::new(who, now, "incident"),
@@ -212,7 +214,7 @@ impl IncidentPage {
             ],
             causes: causes(incident),
             anchors: incident.place.anchors.iter().map(|a| (a.text.clone(), format!("{:+.1}", a.score))).collect(),
-            growth: growth(&topic.growth, incident.times.alerted.or(incident.times.detected), now),
+            growth: growth(&topic.growth, mark, now),
             more_evidence: shown.split_off(shown.len().min(EVIDENCE_OPEN)),
             evidence: shown,
             clocks: incident.clocks.iter().map(|clock| clock_row(view, clock, now)).collect(),

@@ -97,10 +97,11 @@ pub(super) struct Growth {
     pub to: String,
     pub last: u32,
     pub half: u32,
-    pub alert_x: Option<String>,
+    /// Where people were told, or it was found if nobody was yet, and the word for it.
+    pub mark: Option<(String, &'static str)>,
 }
 
-pub(super) fn growth(points: &[(Instant, u32)], alerted: Option<Instant>, now: Instant) -> Option<Growth> {
+pub(super) fn growth(points: &[(Instant, u32)], mark: Option<(Instant, &'static str)>, now: Instant) -> Option<Growth> {
     let (first, last) = (points.first()?, points.last()?);
     // Long after the last new source the curve would be a step at the edge: it ends when it has been flat as long again.
     let told = Span((last.0 - first.0).0 * 2).max(GROWTH);
@@ -122,7 +123,7 @@ pub(super) fn growth(points: &[(Instant, u32)], alerted: Option<Instant>, now: I
         to: when(end, now),
         last: last.1,
         half: highest.div_ceil(2),
-        alert_x: alerted.filter(|at| *at <= end).map(|at| percent(x(at) / 10.0)),
+        mark: mark.filter(|(at, _)| *at <= end).map(|(at, word)| (percent(x(at) / 10.0), word)),
     })
 }
 

@@ -126,6 +126,7 @@ impl House for Rooms {
             last_mention: shown.last_mention,
             read_today: shown.per_hour.iter().sum(),
             per_hour: shown.per_hour.clone(),
+            usual_per_hour: shown.usual_per_hour.clone(),
             dead_letters,
             withheld: shown.withheld.iter().map(|(reason, count)| (reason.clone(), *count)).collect(),
             on_duty: self.on_duty.clone(),

@@ -44,7 +44,8 @@ pub fn load(sources: &Sources) -> Result<Tables, Vec<Fault>> {
                 IntakeConfig { platforms: lexicon.platforms.keys().cloned().collect(), accounts: accounts(&lexicon) };
             let districts = places.districts().map(|(code, name)| (code.to_owned(), name.to_owned()));
             let units = lexicon.units.iter().map(|unit| (unit.id.clone(), unit.name.clone()));
-            let names = districts.chain(units).collect();
+            let platforms = lexicon.platforms.iter().map(|(name, title)| (name.clone(), title.clone()));
+            let names = districts.chain(units).chain(platforms).collect();
             let reader = Reader::new(Arc::new(lexicon), Box::new(Located(places)));
             Ok(Tables { reader, rules, door, names })
         }

@@ -3,6 +3,7 @@
 use super::accounts::{Action, Who};
 use super::drawing::{Growth, Ruler, growth, ruler};
 use super::pages::{Row, Top, first_clock, row};
+use super::proof::notified;
 use super::words;
 use super::{TopicView, View};
 use crate::duty::view::{ClockState, ClockView, IncidentState, IncidentView};
@@ -52,6 +53,8 @@ pub(super) struct Proofed {
 
 /// Evidence shown on the page.
 const EVIDENCE: usize = 20;
+/// Of it, what stands open.
+const EVIDENCE_OPEN: usize = 5;
 
 fn evidence(view: &View, incident: &IncidentView, all: &[Evidence], now: Instant) -> Vec<Proofed> {
     let read = |one: &Evidence| {
@@ -108,7 +111,7 @@ fn clock_row(view: &View, clock: &ClockView, now: Instant) -> ClockRow {
         kind: words::clock(&clock.kind).to_owned(),
         owner: words::name(view, &clock.owner).to_owned(),
         start: words::when(clock.start, now),
-        basis: format!("{}{late}", clock.basis),
+        basis: format!("{}{late}", words::basis(&clock.basis)),
         due: words::when(clock.due, now),
         class,
         word,
@@ -142,9 +145,12 @@ pub(super) struct IncidentPage {
     pub mentions_total: u64,
     pub classes: String,
     pub claims: Vec<String>,
-    pub occurred: Option<String>,
-    pub first: String,
-    pub detected: String,
+    pub since: String,
+    pub times: String,
+    /// From detected to notified, and the two instants.
+    pub notified: (String, String),
+    /// Who confirmed it, when and why.
+    pub confirmed: Option<String>,
     pub until: Option<String>,
     pub responsible: String,
     pub related: Vec<String>,
@@ -155,6 +161,7 @@ pub(super) struct IncidentPage {
     pub anchors: Vec<(String, String)>,
     pub growth: Option<Growth>,
     pub evidence: Vec<Proofed>,
+    pub more_evidence: Vec<Proofed>,
     pub clocks: Vec<ClockRow>,
     pub notices: Vec<Line>,
     pub history: Vec<Line>,
@@ -171,7 +178,6 @@ impl IncidentPage {
         now: Instant,
         done: Option<&'static str>,
     ) -> IncidentPage {
-        let told = |at: Option<Instant>| at.map_or("未知".to_owned(), |at| words::when(at, now));
         let heat = incident.heat;
         let whole = [heat.parts.burst, heat.parts.growth, heat.parts.width].into_iter().fold(1e-9, f64::max);
         let part = |name, score: f64| Part {
@@ -180,17 +186,22 @@ impl IncidentPage {
             width: format!("{:.0}%", (score.max(0.0) / whole * 100.0).min(100.0)),
         };
         let may_act = who.role.may(Action::Act);
+        let (since, times) = since(incident, now);
+        let found = incident.times.detected.map(|at| (at, "发现"));
+        let mark = incident.times.alerted.map(|at| (at, "告警")).or(found);
+        let mut shown = evidence(view, incident, texts, now);
         IncidentPage {
             top: Top::new(who, now, "incident"),
             row: row(view, incident, now, may_act),
             done,
-            sources: incident.sources,
+            sources: topic.growth.last().map_or(0, |point| point.1).max(incident.sources),
             mentions_total: topic.mentions_total,
             classes: incident.classes.iter().map(|class| words::class(*class)).collect::<Vec<_>>().join("、"),
             claims: incident.claims.iter().map(|claim| claim.words.clone()).collect(),
-            occurred: incident.times.occurred.map(|at| words::when(at, now)),
-            first: told(incident.times.first_mention),
-            detected: told(incident.times.detected),
+            since,
+            times,
+            notified: notified_words(incident, now),
+            confirmed: confirmed(incident, now),
             until: incident.acknowledged_until.map(|at| words::when(at, now)),
             responsible: incident.responsible.iter().map(|unit| words::name(view, unit)).collect::<Vec<_>>().join("、"),
             related: incident.related.clone(),
@@ -203,14 +214,39 @@ impl IncidentPage {
             ],
             causes: causes(incident),
             anchors: incident.place.anchors.iter().map(|a| (a.text.clone(), format!("{:+.1}", a.score))).collect(),
-            growth: growth(&topic.growth, incident.times.alerted.or(incident.times.detected), now),
-            evidence: evidence(view, incident, texts, now),
+            growth: growth(&topic.growth, mark, now),
+            more_evidence: shown.split_off(shown.len().min(EVIDENCE_OPEN)),
+            evidence: shown,
             clocks: incident.clocks.iter().map(|clock| clock_row(view, clock, now)).collect(),
             notices: notices(view, incident, now),
             history: history(view, incident, now),
             can_decide: may_act && matches!(incident.state, IncidentState::Raised | IncidentState::Acknowledged),
         }
     }
+}
+
+/// Since when, by the best that is known, and beside it the other times.
+fn since(incident: &IncidentView, now: Instant) -> (String, String) {
+    let told = |at: Option<Instant>| at.map_or("未知".to_owned(), |at| words::when(at, now));
+    let (first, detected) = (told(incident.times.first_mention), told(incident.times.detected));
+    match incident.times.occurred {
+        Some(at) => (format!("{} 事发", words::when(at, now)), format!("首条提及 {first}，发现 {detected}")),
+        None => (format!("{first} 首条提及"), format!("发现 {detected}；事发时间未定")),
+    }
+}
+
+fn notified_words(incident: &IncidentView, now: Instant) -> (String, String) {
+    let detected = incident.times.detected.map(|at| format!("发现 {}", words::when(at, now))).unwrap_or_default();
+    match (notified(incident), incident.times.alerted) {
+        (Some(span), Some(at)) => (words::length_words(span), format!("{detected}，首次受理 {}", words::when(at, now))),
+        _ => ("还没有通道受理通知".to_owned(), String::new()),
+    }
+}
+
+/// The last line of history that confirms it.
+fn confirmed(incident: &IncidentView, now: Instant) -> Option<String> {
+    let line = incident.history.iter().rev().find(|line| line.event == "confirmed")?;
+    Some(format!("{} {}", words::when(line.at, now), line.words))
 }
 
 fn causes(incident: &IncidentView) -> Vec<(String, String, String, String)> {
@@ -259,6 +295,36 @@ fn history(view: &View, incident: &IncidentView, now: Instant) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Span;
+    use crate::web::{Role, tests::made_up};
+
+    #[test]
+    fn a_confirmed_incident_keeps_its_times_apart_and_has_its_action_at_the_thumb() {
+        let who = Who { name: "林川".into(), role: Role::Officer, csrf: Some("c".into()) };
+        let mut incident = made_up("I-1", "堤脚冒水");
+        incident.reason = "L4 危及生命，一条可信信息即告警；来源不足且无官方发布，未核实".into();
+        incident.clocks[0].basis = "自 02:03 起算：最早的可信提及".into();
+        let detected = incident.times.detected.unwrap();
+        incident.times.alerted = Some(detected + Span::seconds(8));
+        let now = incident.history[0].at;
+        let drawn = |incident: &IncidentView| {
+            IncidentPage::new(&View::default(), incident, &TopicView::default(), &[], &who, now, None).render().unwrap()
+        };
+        let page = drawn(&incident);
+        let thumb = page.split_once("class=\"dock\"").unwrap().1;
+        assert!(page.contains("未核实") && thumb.contains("/incidents/I-1/acknowledge"), "{page}");
+        assert!(page.contains("<dt>发现到通知</dt><dd>8 秒 "), "{page}");
+        assert_eq!(page.matches("起算，最早的可信提及").count(), 1, "{page}");
+        assert!(!page.contains("自 02:03 起算："), "{page}");
+        incident.state = IncidentState::Acknowledged;
+        assert!(drawn(&incident).split_once("class=\"dock\"").unwrap().1.contains("#decide"));
+        (incident.state, incident.times.confirmed) = (IncidentState::Confirmed, Some(now));
+        (incident.times.occurred, incident.history[0].event) = (Some(detected - Span::minutes(9)), "confirmed".into());
+        let page = drawn(&incident);
+        assert!(!page.contains("未核实") && !page.contains("class=\"dock\""), "{page}");
+        let occurred = words::when(detected - Span::minutes(9), now);
+        assert!(page.contains(&format!("<dd>{occurred} 事发 <small>首条提及")), "{page}");
+    }
 
     #[test]
     fn pieces_cut_at_characters_only() {

@@ -1,9 +1,9 @@
 //! Numbers of the drawings: two-hour ruler, growth curve, columns by hour. In: views and the time. Out: positions as
 //! text for SVG attributes; the templates do the rest.
 
-use super::words::when;
+use super::words::{length_words, when};
 use crate::duty::view::{ClockView, IncidentView};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// Percent that a label takes on the ruler.
 const LABEL: f64 = 13.0;
@@ -74,12 +74,20 @@ pub(super) fn ruler(incident: &IncidentView, clock: &ClockView, now: Instant) ->
     }
     let start = format!("{} 起算", when(clock.start, now));
     let due = format!("{} 到期", when(clock.due, now));
-    let present = format!("现在 {}", now.hour_minute());
+    // Past its end the present stands at the end: its label then tells by how much.
+    let present = if now > clock.due {
+        format!("现在，已超 {}", length_words(now - clock.due))
+    } else {
+        format!("现在 {}", now.hour_minute())
+    };
     let told: Vec<&str> = marks.iter().map(|mark| mark.text.as_str()).collect();
     let words =
         format!("时限尺：{start}，{}{}{present}，{due}", told.join("，"), if told.is_empty() { "" } else { "，" });
     Ruler { marks, start, due, now: present, now_x: percent(now_x), now_anchor, words }
 }
+
+/// What the drawing of the growth shows at least, where so much has passed.
+const GROWTH: Span = Span::hours(2);
 
 /// The growth of distinct sources.
 pub(super) struct Growth {
@@ -89,12 +97,15 @@ pub(super) struct Growth {
     pub to: String,
     pub last: u32,
     pub half: u32,
-    pub alert_x: Option<String>,
+    /// Where people were told, or it was found if nobody was yet, and the word for it.
+    pub mark: Option<(String, &'static str)>,
 }
 
-pub(super) fn growth(points: &[(Instant, u32)], alerted: Option<Instant>, now: Instant) -> Option<Growth> {
+pub(super) fn growth(points: &[(Instant, u32)], mark: Option<(Instant, &'static str)>, now: Instant) -> Option<Growth> {
     let (first, last) = (points.first()?, points.last()?);
-    let end = now.max(last.0);
+    // Long after the last new source the curve would be a step at the edge: it ends when it has been flat as long again.
+    let told = Span((last.0 - first.0).0 * 2).max(GROWTH);
+    let end = now.min(first.0 + told).max(last.0);
     let whole = ((end - first.0).0.max(1)) as f64;
     let highest = points.iter().map(|point| point.1).max()?.max(1);
     let x = |at: Instant| ((at - first.0).0 as f64 / whole * 1_000.0).clamp(0.0, 1_000.0);
@@ -104,7 +115,7 @@ pub(super) fn growth(points: &[(Instant, u32)], alerted: Option<Instant>, now: I
         path.push_str(&format!(" H{:.0} V{:.0}", x(*at), y(*count)));
     }
     path.push_str(" H1000");
-    let middle = first.0 + crate::time::Span::millis((end - first.0).0 / 2);
+    let middle = first.0 + Span::millis((end - first.0).0 / 2);
     Some(Growth {
         path,
         from: when(first.0, now),
@@ -112,9 +123,12 @@ pub(super) fn growth(points: &[(Instant, u32)], alerted: Option<Instant>, now: I
         to: when(end, now),
         last: last.1,
         half: highest.div_ceil(2),
-        alert_x: alerted.map(|at| percent(x(at) / 10.0)),
+        mark: mark.filter(|(at, _)| *at <= end).map(|(at, word)| (percent(x(at) / 10.0), word)),
     })
 }
+
+/// Height of the number on a column, with its room.
+const LABEL_HEIGHT: u32 = 26;
 
 /// One column of an hour.
 pub(super) struct Column {
@@ -125,21 +139,43 @@ pub(super) struct Column {
     pub label_y: u32,
     pub count: u64,
     pub hour: usize,
+    /// Y of the line of what is usual in this hour; none where that is not known.
+    pub usual_y: Option<u32>,
+    pub to: String,
+}
+
+/// What is usual in each hour once another day is over: a mean that leans to the last days. An hour in which nothing
+/// was read says nothing.
+pub(crate) fn usual(before: &[u64], day: &[u64]) -> Vec<u64> {
+    let one = |(hour, &count): (usize, &u64)| match before.get(hour) {
+        Some(&known) if known > 0 && count > 0 => (known * 3 + count + 2) / 4,
+        Some(&known) if known > 0 => known,
+        _ => count,
+    };
+    day.iter().enumerate().map(one).collect()
 }
 
 /// The last eight hours of the day so far; nothing where nothing was read.
-pub(super) fn columns(per_hour: &[u64], now: Instant) -> Vec<Column> {
+pub(super) fn columns(per_hour: &[u64], usual: &[u64], now: Instant) -> Vec<Column> {
     let hour = (now.minute_of_day() / 60) as usize;
     let from = hour.saturating_sub(7);
     let shown: Vec<(usize, u64)> = per_hour.iter().copied().enumerate().take(hour + 1).skip(from).collect();
-    let Some(highest) = shown.iter().map(|(_, count)| *count).max().filter(|highest| *highest > 0) else {
+    if shown.iter().all(|(_, count)| *count == 0) {
         return Vec::new();
-    };
+    }
+    let known = |hour: usize| usual.get(hour).copied().filter(|count| *count > 0);
+    let tallest = |(hour, count): &(usize, u64)| known(*hour).unwrap_or(0).max(*count);
+    let highest = shown.iter().map(tallest).max().unwrap_or(1).max(1);
+    let tall = |count: u64| ((count as f64 / highest as f64) * 134.0).round() as u32;
     let column = |(at, (hour, count)): (usize, (usize, u64))| {
-        let height = ((count as f64 / highest as f64) * 134.0).round() as u32;
+        let height = tall(count);
         let x = at as f64 * 12.5 + 1.0;
-        let y = 160 - height;
-        Column { x: percent(x), middle: percent(x + 5.25), y, height, label_y: y.saturating_sub(8), count, hour }
+        let (y, usual_y) = (160 - height, known(hour).map(|count| 160 - tall(count)));
+        // The number stands on its column; a line that would cross it lifts it.
+        let crossing = usual_y.filter(|line| *line < y && y - line < LABEL_HEIGHT);
+        let label_y = crossing.unwrap_or(y).saturating_sub(8);
+        let (middle, to) = (percent(x + 5.25), percent(x + 10.5));
+        Column { x: percent(x), middle, to, y, height, label_y, count, hour, usual_y }
     };
     shown.into_iter().enumerate().map(column).collect()
 }
@@ -147,7 +183,6 @@ pub(super) fn columns(per_hour: &[u64], now: Instant) -> Vec<Column> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Span;
 
     #[test]
     fn the_curve_climbs_and_ends_at_the_present() {
@@ -163,9 +198,24 @@ mod tests {
         let now = Instant::parse("2026-10-01T03:31:00+08:00").unwrap();
         let mut hours = vec![9; 24];
         hours[2] = 18;
-        let drawn = columns(&hours, now);
+        let drawn = columns(&hours, &[], now);
         assert_eq!(drawn.iter().map(|column| column.hour).collect::<Vec<_>>(), [0, 1, 2, 3]);
         assert_eq!((drawn[2].y, drawn[1].height), (26, 67));
-        assert!(columns(&[0; 24], now).is_empty());
+        assert!(drawn.iter().all(|column| column.usual_y.is_none()), "nothing is said of what is not known");
+        assert!(columns(&[0; 24], &[], now).is_empty());
+    }
+
+    #[test]
+    fn what_is_usual_is_drawn_from_the_days_before() {
+        let now = Instant::parse("2026-10-01T01:31:00+08:00").unwrap();
+        let first = usual(&[], &[40, 0]);
+        assert_eq!(first, [40, 0], "of the first day that of its hours which were read");
+        assert_eq!(usual(&first, &[80, 8]), [50, 8]);
+        assert_eq!(usual(&first, &[0, 0]), first, "an hour without data changes nothing");
+        let drawn = columns(&[20, 10], &[40, 0], now);
+        assert_eq!((drawn[0].height, drawn[0].usual_y, drawn[0].label_y), (67, Some(26), 85));
+        assert_eq!(drawn[1].usual_y, None);
+        let close = columns(&[36, 10], &[40, 0], now);
+        assert_eq!((close[0].y, close[0].usual_y, close[0].label_y), (39, Some(26), 18), "the line does not cross it");
     }
 }

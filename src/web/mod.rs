@@ -16,11 +16,13 @@ mod drawing;
 mod export;
 mod gate;
 mod pages;
+mod proof;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use accounts::{AccountError, Accounts, Action, Bootstrap, Role, Who};
+pub(crate) use drawing::usual;
 pub use link::Link;
 pub use router::{WebOptions, router};
 
@@ -47,6 +49,8 @@ pub struct View {
     pub read_today: u64,
     /// Mentions read per hour today, 24 values.
     pub per_hour: Vec<u64>,
+    /// What was read in the same hours of the days before; empty or 0 where that is not known.
+    pub usual_per_hour: Vec<u64>,
     /// Records in the dead letters.
     pub dead_letters: u64,
     /// What did not wake anybody: reason (`演练`, `旧闻`, `不在南昌`, `留到晨报`, …), count.

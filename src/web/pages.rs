@@ -3,7 +3,8 @@
 use super::View;
 use super::accounts::{Action, Who};
 use super::dossier::{Piece, pieces};
-use super::drawing::{Column, Ruler, columns, ruler};
+use super::drawing::{Ruler, ruler};
+use super::proof::{NextClock, Proof, next_clocks, proof};
 use super::words;
 use crate::duty::view::{ClockState, ClockView, IncidentState, IncidentView};
 use crate::index::Page;
@@ -60,7 +61,7 @@ fn running(clock: &ClockView, now: Instant) -> Running {
         iso: format!("PT{}S", left.0.abs() / 1_000),
         due: words::when(clock.due, now),
         due_ms: clock.due.millis(),
-        basis: format!("自 {} {}", words::when(clock.start, now), clock.basis),
+        basis: format!("自 {} 起算，{}", words::when(clock.start, now), words::basis(&clock.basis)),
     }
 }
 
@@ -100,12 +101,12 @@ pub(super) fn row(view: &View, incident: &IncidentView, now: Instant, may_act: b
         id: incident.id.clone(),
         title: incident.title.clone(),
         level: words::level(incident.level),
-        state: words::state(incident.state),
+        state: incident.state.words(),
         sure: words::sure(incident),
         place: words::place(view, incident),
         since: since.or(first).unwrap_or_default(),
         sources: words::few(incident.sources),
-        reason: incident.reason.clone(),
+        reason: words::reason(incident),
         next: next_step(incident.state),
         can_take: may_act && incident.state == IncidentState::Raised,
         owner: incident.owner.as_ref().map(|owner| words::name(view, owner).to_owned()),
@@ -124,7 +125,7 @@ pub(super) fn row(view: &View, incident: &IncidentView, now: Instant, may_act: b
 
 fn next_step(state: IncidentState) -> &'static str {
     match state {
-        IncidentState::Raised => "接手",
+        IncidentState::Raised => "先接手，再核实",
         IncidentState::Acknowledged => "确认或判为不成立",
         IncidentState::Confirmed => "拟口径，准备首发",
         IncidentState::Answered => "续报或办结",
@@ -137,49 +138,6 @@ fn next_call(view: &View, incident: &IncidentView, now: Instant) -> Option<Strin
     let names: Vec<&str> = officers.iter().map(|officer| words::name(view, officer)).collect();
     let whom = if names.is_empty() { "下一级，无人在班".to_owned() } else { names.join("、") };
     Some(format!("{} 叫{whom}", words::when(*at, now)))
-}
-
-/// What shows that the system sees.
-pub(super) struct Proof {
-    pub last: String,
-    pub today: u64,
-    pub dead: u64,
-    pub channels: String,
-    pub channels_bad: bool,
-    pub on_duty: Vec<(String, String)>,
-    pub withheld: Vec<(String, u64)>,
-    pub withheld_all: u64,
-    pub columns: Vec<Column>,
-}
-
-fn proof(view: &View, now: Instant) -> Proof {
-    let bad: Vec<&str> = view
-        .channels
-        .iter()
-        .filter(|(_, sent)| *sent == Some(false))
-        .map(|(name, _)| words::name(view, name))
-        .collect();
-    let channels = match (view.channels.len(), bad.len()) {
-        (0, _) => "还没有配置通道".to_owned(),
-        (all, 0) if view.channels.iter().all(|(_, sent)| sent.is_none()) => format!("{all} 条，还没有发送过"),
-        (all, 0) => format!("{all} 条，最近一次都已受理"),
-        (all, _) => format!("{all} 条中 {} 没有受理", bad.join("、")),
-    };
-    Proof {
-        last: match view.last_mention {
-            None => "还没有读到".to_owned(),
-            Some(at) if (now - at).0 < 60_000 => format!("{} 秒前读到", (now - at).0.max(0) / 1_000),
-            Some(at) => format!("{}前读到", words::length_words(now - at)),
-        },
-        today: view.read_today,
-        dead: view.dead_letters,
-        channels_bad: !bad.is_empty(),
-        channels,
-        on_duty: view.on_duty.iter().map(|(role, name)| (role.clone(), words::name(view, name).to_owned())).collect(),
-        withheld: view.withheld.clone(),
-        withheld_all: view.withheld.iter().map(|(_, count)| count).sum(),
-        columns: columns(&view.per_hour, now),
-    }
 }
 
 /// The duty board, full or quiet.
@@ -197,6 +155,7 @@ pub(super) struct BoardPage {
     pub ruler: Option<Ruler>,
     pub rest: Vec<Row>,
     pub last_closed: Option<String>,
+    pub next: Vec<NextClock>,
     pub proof: Proof,
 }
 
@@ -229,9 +188,11 @@ impl BoardPage {
             hero: rows.next(),
             ruler: drawn,
             rest: rows.collect(),
-            last_closed: ended
-                .max_by_key(|incident| incident.history.last().map(|line| line.at))
-                .map(|incident| format!("{}·{}", words::state(incident.state), incident.title)),
+            last_closed: ended.max_by_key(|incident| incident.history.last().map(|line| line.at)).map(|incident| {
+                let ended = incident.history.last().map(|line| format!("{} ", words::when(line.at, now)));
+                format!("{}{}·{}", ended.unwrap_or_default(), incident.state.words(), incident.title)
+            }),
+            next: next_clocks(view, now),
             proof: proof(view, now),
         }
     }

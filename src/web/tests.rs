@@ -17,7 +17,7 @@ const NOW: Instant = Instant::from_millis(1_790_000_000_000);
 const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x>";
 const KEY: [u8; 32] = [3; 32];
 
-fn made_up(id: &str, title: &str) -> IncidentView {
+pub(super) fn made_up(id: &str, title: &str) -> IncidentView {
     IncidentView {
         id: id.into(),
         topic: Some(TopicId(1)),

@@ -8,36 +8,53 @@ use crate::time::{Instant, Span};
 /// Distinct sources under which lists say `<5` (public-trust rule 17).
 pub(super) const FEW: u32 = 5;
 
+/// Class and words of a level.
 pub(super) fn level(level: Level) -> (&'static str, &'static str) {
-    match level {
-        Level::L4 => ("lv4", "L4 危及生命"),
-        Level::L3 => ("lv3", "L3 险情持续"),
-        Level::L2 => ("lv2", "L2 局部可控"),
-        Level::L1 => ("lv1", "L1 个别诉求"),
-        Level::L0 => ("lv0", "L0 无须处理"),
-    }
+    let class = match level {
+        Level::L4 => "lv4",
+        Level::L3 => "lv3",
+        Level::L2 => "lv2",
+        Level::L1 => "lv1",
+        Level::L0 => "lv0",
+    };
+    (class, level.words())
 }
 
-pub(super) fn state(state: IncidentState) -> &'static str {
-    match state {
-        IncidentState::Raised => "待接",
-        IncidentState::Acknowledged => "已接",
-        IncidentState::Confirmed => "已确认",
-        IncidentState::Dismissed => "不成立",
-        IncidentState::Answered => "已回应",
-        IncidentState::Closed => "已办结",
-    }
-}
-
-/// How sure it is.
+/// How sure it is: a person's word before the machine's, an unknown place before many sources.
 pub(super) fn sure(incident: &IncidentView) -> &'static str {
-    if incident.times.confirmed.is_some() {
-        "已确认"
+    if incident.state == IncidentState::Dismissed {
+        incident.state.words()
+    } else if incident.times.confirmed.is_some() {
+        IncidentState::Confirmed.words()
     } else if incident.place.verdict == Verdict::Possible {
         "地点未核实"
-    } else {
+    } else if incident.unverified {
         "未核实"
+    } else {
+        "多方印证"
     }
+}
+
+/// The rule's words, without what they said of its being unverified where that is no longer so.
+pub(super) fn reason(incident: &IncidentView) -> String {
+    let confirmed = incident.times.confirmed.is_some();
+    let stale = |part: &&str| match *part {
+        "未核实" | "来源不足且无官方发布" => confirmed || !incident.unverified,
+        "地点未核实" => confirmed || incident.place.verdict == Verdict::Yes,
+        _ => false,
+    };
+    let clause = |clause: &str| {
+        let kept: Vec<&str> = clause.split('，').filter(|part| !stale(part)).collect();
+        kept.join("，").replacen("由未核实转为多方印证", "多方印证", 1)
+    };
+    let clauses: Vec<String> = incident.reason.split('；').map(clause).filter(|clause| !clause.is_empty()).collect();
+    clauses.join("；")
+}
+
+/// Why a clock runs from its start: the basis without the start, which stands beside it.
+pub(super) fn basis(basis: &str) -> &str {
+    let why = basis.split_once("起算：").map_or(basis, |(_, why)| why);
+    why.strip_suffix("起算").unwrap_or(why)
 }
 
 pub(super) fn class(class: Class) -> &'static str {
@@ -75,14 +92,14 @@ pub(super) fn clock(kind: &str) -> &str {
 /// Class and word of a clock: 临近 under 60 minutes, 紧迫 under 30.
 pub(super) fn clock_state(state: ClockState, left: Span) -> (&'static str, &'static str) {
     match state {
-        ClockState::Met => ("ok", "已完成"),
-        ClockState::Cancelled => ("", "已终止"),
-        ClockState::Exempted => ("s-free", "豁免"),
-        ClockState::Overdue => ("over", "超时"),
-        ClockState::Running if left.0 <= 0 => ("over", "超时"),
+        ClockState::Met => ("ok", state.words()),
+        ClockState::Cancelled => ("", state.words()),
+        ClockState::Exempted => ("s-free", state.words()),
+        ClockState::Overdue => ("over", state.words()),
+        ClockState::Running if left.0 <= 0 => ("over", ClockState::Overdue.words()),
         ClockState::Running if left < Span::minutes(30) => ("tight", "紧迫"),
         ClockState::Running if left < Span::minutes(60) => ("soon", "临近"),
-        ClockState::Running => ("", "计时中"),
+        ClockState::Running => ("", state.words()),
     }
 }
 
@@ -115,6 +132,7 @@ pub(super) fn cause_part(part: &str) -> &str {
         "level" => "级别",
         "class" => "类",
         "noise" => "反证",
+        "cue" => "线索",
         "place" => "地点",
         "request" => "诉求",
         "claim" => "数字",
@@ -189,8 +207,12 @@ pub(super) fn length(span: Span, seconds_too: bool) -> Vec<(String, &'static str
     parts.into_iter().map(|(number, unit)| (number.to_string(), unit)).collect()
 }
 
-/// A length in one string.
+/// A length in one string; seconds only where it is under a minute.
 pub(super) fn length_words(span: Span) -> String {
+    let seconds = span.0.abs() / 1_000;
+    if seconds < 60 {
+        return if seconds == 0 { "不到 1 秒".to_owned() } else { format!("{seconds} 秒") };
+    }
     length(span, false).into_iter().map(|(number, unit)| format!("{number} {unit}")).collect::<Vec<_>>().join(" ")
 }
 
@@ -205,6 +227,35 @@ mod tests {
         assert_eq!(words(Span::minutes(110)), "1时50分");
         assert_eq!(words(Span::hours(50)), "2天2时");
         assert_eq!(length_words(Span::minutes(-14)), "14 分");
+    }
+
+    #[test]
+    fn what_is_confirmed_is_not_called_unverified_any_more() {
+        let mut incident = crate::web::tests::made_up("I-1", "堤脚冒水");
+        incident.reason =
+            "L4 危及生命，地点未核实，一条可信信息即告警；来源不足且无官方发布，未核实；依据“堤脚”".into();
+        incident.place.verdict = Verdict::Possible;
+        assert_eq!((sure(&incident), reason(&incident)), ("地点未核实", incident.reason.clone()));
+        incident.place.verdict = Verdict::Yes;
+        assert_eq!(sure(&incident), "未核实");
+        incident.unverified = false;
+        assert_eq!(sure(&incident), "多方印证", "many sources are not a person's word");
+        assert_eq!(reason(&incident), "L4 危及生命，一条可信信息即告警；依据“堤脚”");
+        incident.reason = "由未核实转为多方印证：已有 3 个不同来源".into();
+        assert_eq!(reason(&incident), "多方印证：已有 3 个不同来源");
+        (incident.unverified, incident.place.verdict) = (true, Verdict::Possible);
+        incident.reason = "L2 局部可控，地点未核实，未核实".into();
+        incident.times.confirmed = incident.times.detected;
+        assert_eq!((sure(&incident), reason(&incident).as_str()), ("已确认", "L2 局部可控"));
+        incident.state = IncidentState::Dismissed;
+        assert_eq!(sure(&incident), "不成立");
+    }
+
+    #[test]
+    fn a_start_is_said_once() {
+        assert_eq!(basis("自 02:03 起算：最早的可信提及"), "最早的可信提及");
+        assert_eq!(basis("首条提及起算"), "首条提及");
+        assert_eq!(length_words(Span::seconds(31)), "31 秒");
     }
 
     #[test]

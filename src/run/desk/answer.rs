@@ -124,7 +124,8 @@ impl Desk {
         let day = mention.collected_at.day();
         if self.shown.day != Some(day) {
             self.shown.day = Some(day);
-            self.shown.per_hour = vec![0; 24];
+            let over = std::mem::replace(&mut self.shown.per_hour, vec![0; 24]);
+            self.shown.usual_per_hour = crate::web::usual(&self.shown.usual_per_hour, &over);
             self.shown.withheld.clear();
         }
         self.shown.per_hour[(mention.collected_at.minute_of_day() / 60) as usize] += 1;

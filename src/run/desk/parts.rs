@@ -159,6 +159,8 @@ pub struct Shown {
     pub day: Option<crate::time::Day>,
     /// Mentions read per hour of the day.
     pub per_hour: Vec<u64>,
+    /// What was read in the same hours of the days before.
+    pub usual_per_hour: Vec<u64>,
     /// Why mentions of note did not wake anybody.
     pub withheld: BTreeMap<String, u64>,
     /// Whether each channel's last attempt was accepted.

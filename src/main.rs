@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use yuqing::run::{assess, backtest, bench, check, demo, replay, search, serve, user};
+use yuqing::run::{assess, backtest, backup, bench, check, demo, doctor, ledger, replay, search, serve, user};
 use yuqing::settings::Overrides;
 
 #[global_allocator]
@@ -72,6 +72,25 @@ enum Role {
         #[command(subcommand)]
         action: user::Action,
     },
+    /// Whether the house is well: invariants, disk, clock, modes, channels; also beside a running process
+    Doctor,
+    /// The ledger's chain of hashes, and the audit pack
+    Ledger {
+        #[command(subcommand)]
+        action: ledger::Action,
+    },
+    /// Copies ledger, accounts and keys to a new folder, beside a running process
+    Backup {
+        /// New folder
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Puts a backup into a data folder that holds nothing but the intake log
+    Restore {
+        /// Folder of the backup
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
     /// Measures the whole path on generated mentions
     Bench(bench::Options),
 }
@@ -112,6 +131,10 @@ fn hand_over(cli: Cli) -> anyhow::Result<u8> {
         Role::Replay(options) => replay::run(&settings, &overrides, &options, json),
         Role::Backtest(options) => backtest::run(&settings, &overrides, &options, json),
         Role::User { action } => user::run(&settings, &overrides, &action, json),
+        Role::Doctor => doctor::run(&settings, &overrides, json),
+        Role::Ledger { action } => ledger::run(&settings, &overrides, &action, json),
+        Role::Backup { to } => backup::backup(&settings, &overrides, &to, json),
+        Role::Restore { from } => backup::restore(&settings, &overrides, &from, json),
         Role::Bench(options) => bench::run(&settings, &overrides, &options, json),
     }
 }

@@ -186,6 +186,11 @@ impl Writer {
         Ok(dropped)
     }
 
+    /// The positions of the index in a folder, read beside its writer.
+    pub fn positions_in(dir: &Path) -> Result<Positions, IndexError> {
+        shards::read_positions(dir)
+    }
+
     /// Reads every byte of every shard against its checksum; the days that do not hold. For `yuqing doctor`.
     pub fn verify(dir: &Path) -> Result<Vec<String>, IndexError> {
         let mut bad = Vec::new();

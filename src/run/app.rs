@@ -8,7 +8,9 @@ use crate::ledger::Store;
 use crate::ledger::sqlite::Sqlite;
 use crate::metrics::Metrics;
 use crate::run::desk::{Ask, Desk, Observer, Parts, Progress, Shown};
+use crate::run::disk::DiskGuard;
 use crate::run::house::Rooms;
+use crate::run::keep::{self, Kept};
 use crate::run::tables;
 use crate::settings::Settings;
 use crate::web::accounts::{Accounts, Bootstrap};
@@ -53,7 +55,8 @@ pub struct App {
 impl App {
     /// Opens everything and starts listening.
     pub async fn start(settings: Settings, clock: Clock, observer: Observer) -> anyhow::Result<App> {
-        std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
+        own_folder(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
+        let disk = DiskGuard::start(&settings.data, settings.disk)?;
         let tables = tables::load(&settings.sources).map_err(|faults| anyhow::anyhow!("{}", join(&faults)))?;
         let metrics = Arc::new(Metrics::new()?);
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&settings.data)?);
@@ -122,6 +125,7 @@ impl App {
             names: tables.names,
             on_duty: settings.on_duty.clone(),
             channels: settings.channels.names().map(str::to_owned).collect(),
+            disk: disk.clone(),
             ready_at,
         };
         let key = link_key(&settings.data)?;
@@ -146,7 +150,9 @@ impl App {
         let sender = Senders { channels: settings.channels.clone(), clock: clock.clone(), asks: asks.clone(), links };
         tokio::spawn(send(notices, sender));
         let forgetting = stopped.clone();
-        tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), stopped));
+        let kept = Kept { data: settings.data.clone(), keep: settings.keep, store: store.clone(), clock: clock.clone() };
+        tokio::spawn(keep::daily(kept, intake.clone(), stopped.clone()));
+        tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), disk, stopped));
         tokio::spawn(forget(store, clock, forgetting));
         Ok(App { addr, bootstrap, progress, searcher, intake, asks, desk: Some(desk), failed, stop })
     }
@@ -177,6 +183,12 @@ impl App {
             tracing::error!("the desk could not be joined");
         }
     }
+}
+
+/// Makes the data folder for this account alone; one that is there stays as it is.
+fn own_folder(data: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
 }
 
 /// The key of signed links: made at the first start, readable by this account only.
@@ -260,10 +272,16 @@ async fn send(mut notices: mpsc::Receiver<Notice>, senders: Senders) {
 }
 
 /// Feeds the watched folder through the same door.
-async fn sweep(intake: Intake, inbox: std::path::PathBuf, mut stopped: watch::Receiver<bool>) {
+async fn sweep(
+    intake: Intake,
+    inbox: std::path::PathBuf,
+    disk: Arc<DiskGuard>,
+    mut stopped: watch::Receiver<bool>,
+) {
     loop {
-        let (intake, inbox) = (intake.clone(), inbox.clone());
-        match tokio::task::spawn_blocking(move || folder::sweep(&intake, &inbox)).await {
+        let (intake, inbox, disk) = (intake.clone(), inbox.clone(), disk.clone());
+        let look = move || if disk.paused() { Ok(Vec::new()) } else { folder::sweep(&intake, &inbox) };
+        match tokio::task::spawn_blocking(look).await {
             Ok(Ok(swept)) => swept.iter().for_each(|file| tracing::info!(?file, "a file was taken")),
             Ok(Err(error)) => tracing::warn!(%error, "the watched folder cannot be read"),
             Err(_) => return,

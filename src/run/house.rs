@@ -8,6 +8,7 @@ use crate::index::{Page, Query, QueryError, Searcher};
 use crate::intake::{Answer, Intake};
 use crate::ledger::{Evidence, Store};
 use crate::metrics::Metrics;
+use crate::run::disk::DiskGuard;
 use crate::run::desk::{Ask, Progress, Shown};
 use crate::time::Instant;
 use crate::web::{Answering, CommandRefused, House, TopicView, View};
@@ -17,6 +18,9 @@ use tokio::sync::{oneshot, watch};
 
 /// Evidence shown on a page.
 const EVIDENCE_SHOWN: usize = 200;
+
+/// Seconds after which a sender comes back when the disk had no room: somebody has to make some.
+const NO_ROOM_S: u64 = 30;
 
 /// Everything the door needs.
 pub struct Rooms {
@@ -44,6 +48,8 @@ pub struct Rooms {
     pub channels: Vec<String>,
     /// Names for people of codes.
     pub names: std::collections::BTreeMap<String, String>,
+    /// Whether there is room for mentions.
+    pub disk: Arc<DiskGuard>,
     /// Offset that had to be read before this process was ready.
     pub ready_at: u64,
 }
@@ -118,8 +124,11 @@ impl House for Rooms {
     }
 
     fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer> {
-        let (intake, now) = (self.intake.clone(), self.clock.now());
+        let (intake, now, disk) = (self.intake.clone(), self.clock.now(), self.disk.clone());
         Box::pin(async move {
+            if disk.paused() {
+                return Answer::NoRoom(NO_ROOM_S);
+            }
             let taken = tokio::task::spawn_blocking(move || intake.offer(json, coding.as_deref(), &body, now)).await;
             taken.unwrap_or_else(|_| Answer::Failed("the intake stopped".to_owned()))
         })

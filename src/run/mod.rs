@@ -3,12 +3,17 @@
 pub mod app;
 pub mod assess;
 pub mod backtest;
+pub mod backup;
 pub mod bench;
 pub mod check;
 pub mod day;
 pub mod demo;
 pub mod desk;
+pub mod disk;
+pub mod doctor;
 pub mod house;
+pub mod keep;
+pub mod ledger;
 pub mod replay;
 pub mod search;
 pub mod serve;

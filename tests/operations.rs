@@ -83,6 +83,12 @@ async fn an_older_backup_put_back_loses_no_mention_and_renames_no_notice() {
     assert_eq!(code, 0, "{said:?}");
     assert_eq!(said[0]["positions"][0]["offset"], 3 * 34);
     assert_eq!(run(&["backup", "--to", path(&saved)], &data).0, 3, "a backup is never written over");
+    let left = |file: &str, sql: &str| -> i64 {
+        let copy = rusqlite::Connection::open(saved.join(file)).expect("opened");
+        copy.query_row(sql, [], |row| row.get(0)).expect("counted")
+    };
+    assert_eq!(left("ledger.sqlite", "SELECT count(*) FROM salts WHERE salt IS NOT NULL"), 0, "salts stay at home");
+    assert_eq!(left("accounts.sqlite", "SELECT count(*) FROM sessions"), 0);
 
     assert_eq!(house.post(fires(3, 6)).await.0, 200);
     wait("six fires", || async { incidents(&house, &token).await.len() == 6 }).await;
@@ -111,7 +117,9 @@ async fn an_older_backup_put_back_loses_no_mention_and_renames_no_notice() {
     assert_eq!(notices(&fresh, &scratch), told, "no notice has another key");
     let (code, said) = run(&["doctor", "--settings", path(&settings)], &fresh);
     let broken = |said: &[Value]| -> Vec<String> {
-        let bad = |one: &&Value| one["severity"] == "fault" && one["check"].as_str().is_some_and(|name| name.starts_with('i'));
+        let bad = |one: &&Value| {
+            one["severity"] == "fault" && one["check"].as_str().is_some_and(|name| name.starts_with('i'))
+        };
         said.iter().filter(bad).map(ToString::to_string).collect()
     };
     assert!(code < 2 && broken(&said).is_empty(), "{said:?}");
@@ -148,6 +156,24 @@ async fn a_backup_alone_starts_where_it_ended() {
     assert!(!dir.path().join("other").exists());
 }
 
+#[test]
+fn every_check_is_explained_in_the_guide() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operate.md");
+    let text = std::fs::read_to_string(guide).expect("the guide");
+    let invariants = yuqing::ledger::invariants::Invariant::ALL.map(|one| one.name());
+    for check in yuqing::run::doctor::CHECKS.into_iter().chain(invariants) {
+        assert!(text.contains(&format!("\n### {check}\n")), "docs/operate.md has no heading for {check}");
+    }
+}
+
+/// Every check the doctor makes is one of the list that the guide is held against.
+fn known(said: &[Value]) {
+    let invariants = yuqing::ledger::invariants::Invariant::ALL.map(|one| one.name());
+    for check in said.iter().filter_map(|one| one["check"].as_str()) {
+        assert!(yuqing::run::doctor::CHECKS.contains(&check) || invariants.contains(&check), "{check}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chain_and_its_pack_are_checked_and_the_first_bad_entry_named() {
     let dir = folder();
@@ -160,6 +186,7 @@ async fn the_chain_and_its_pack_are_checked_and_the_first_bad_entry_named() {
     let (code, said) = run(&["ledger", "verify"], &data);
     assert_eq!((code, &said[0]["ok"]), (0, &Value::Bool(true)), "beside the running house: {said:?}");
     let (code, said) = run(&["doctor", "--settings", path(&settings)], &data);
+    known(&said);
     let faults: Vec<&Value> = said.iter().filter(|one| one["severity"] == "fault").collect();
     let host = ["disk", "file-system", "clock", "secrets"];
     let ours = faults.iter().filter(|one| !host.contains(&one["check"].as_str().unwrap_or_default())).count();
@@ -186,6 +213,32 @@ async fn the_chain_and_its_pack_are_checked_and_the_first_bad_entry_named() {
     let (code, said) = run(&["doctor"], &data);
     assert_eq!(code, 1);
     assert!(said.iter().any(|one| one["check"] == "i8-audit" && one["severity"] == "fault"), "{said:?}");
+}
+
+/// Evidence of an incident that ended goes on time; that of one that is open stays, however old.
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_goes_when_its_incident_has_ended_long_ago() {
+    use yuqing::ledger::Store;
+    let dir = folder();
+    let data = dir.path().join("data");
+    let house = Running::first(&data, &[]);
+    let token = house.token.clone().expect("a token");
+    assert_eq!(house.post(fires(0, 2)).await.0, 200);
+    wait("two fires", || async { incidents(&house, &token).await.len() == 2 }).await;
+    let ids: Vec<String> = incidents(&house, &token).await.into_keys().collect();
+    let url = house.url(&format!("/api/v1/incidents/{}/dismiss", ids[0]));
+    let request = crate::house::client().post(url).bearer_auth(&token).body("{\"reason\":\"drill\"}");
+    assert_eq!(request.send().await.expect("answered").status(), 200);
+    assert_eq!(house.terminate(), 0);
+    let store = yuqing::ledger::sqlite::Sqlite::open(&data).expect("ours now");
+    let (now, keep) = (yuqing::clock::Clock::Real.now(), yuqing::time::Span::days(180));
+    assert!(yuqing::run::keep::ended(&store, now + yuqing::time::Span::days(179), keep).expect("reads").is_empty());
+    let over = yuqing::run::keep::ended(&store, now + yuqing::time::Span::days(181), keep).expect("reads");
+    assert_eq!(over, ids[..1]);
+    assert!(store.destroy_evidence(&ids[0]).expect("destroys") > 0);
+    assert!(store.evidence(&ids[0], 10).expect("reads").is_empty());
+    assert!(!store.evidence(&ids[1], 10).expect("reads").is_empty());
+    store.verify().expect("the ledger keeps its chain");
 }
 
 /// A small file system that goes with its handle.
@@ -220,7 +273,8 @@ async fn a_full_disk_stops_mentions_not_alerts_and_heals_by_itself() {
         return;
     };
     let data = disk.0.join("data");
-    let settings = hub(dir.path(), "[disk]\npause_below_mb = 80\nstop_below_mb = 40\nballast_mb = 16\n[index]\nmemory_mb = 64\n");
+    let settings =
+        hub(dir.path(), "[disk]\npause_below_mb = 80\nstop_below_mb = 40\nballast_mb = 16\n[index]\nmemory_mb = 64\n");
     let house = Running::first(&data, &["--settings", path(&settings)]);
     let token = house.token.clone().expect("a token");
     let entries = || run(&["ledger", "verify"], &data).1[0]["entries"].as_u64().expect("whole");

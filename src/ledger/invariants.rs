@@ -223,7 +223,9 @@ impl Picture {
                 }
             }
             Event::NoticeAttempted { key, attempt, .. } => match self.state.deliveries.get(key) {
-                None => self.violate(Invariant::Outbox, format!("entry {seq} tries notice {key}, which nobody decided")),
+                None => {
+                    self.violate(Invariant::Outbox, format!("entry {seq} tries notice {key}, which nobody decided"))
+                }
                 Some(before) if *attempt != before.attempts + 1 => {
                     let detail = format!("attempt {attempt} of {key} follows attempt {}", before.attempts);
                     self.violate(Invariant::Outbox, detail);
@@ -265,7 +267,8 @@ pub fn conservation(picture: &Picture, facts: &Facts) -> Vec<Violation> {
         let at = picture.positions.next(&first.stream, first.partition);
         let name = format!("{}/{}", first.stream, first.partition);
         // A partition that was never read has no position: it begins at its first record.
-        let never = picture.positions.iter().all(|one| (&one.stream, one.partition) != (&first.stream, first.partition));
+        let never =
+            picture.positions.iter().all(|one| (&one.stream, one.partition) != (&first.stream, first.partition));
         if at < first.offset && !never {
             found.push(format!("records {at} to {} of {name} are gone before they were read", first.offset));
         }

@@ -63,8 +63,7 @@ struct House {
 impl House {
     fn new() -> House {
         let folder = tempfile::tempdir().unwrap();
-        let mut house =
-            House { store: Sqlite::open(folder.path()).unwrap(), _folder: folder, state: State::default() };
+        let mut house = House { store: Sqlite::open(folder.path()).unwrap(), _folder: folder, state: State::default() };
         house.decide(0, Input::Found(finding(1)));
         let key = house.state.due_notices(start() + Span::hours(1))[0].key.clone();
         house.decide(1, Input::Sent { key, verdict: Verdict::Accepted });
@@ -109,8 +108,7 @@ impl House {
     }
 
     fn broken(&self, facts: &Facts) -> Vec<Invariant> {
-        let mut all: Vec<Invariant> =
-            check(&self.store, facts).unwrap().into_iter().map(|one| one.invariant).collect();
+        let mut all: Vec<Invariant> = check(&self.store, facts).unwrap().into_iter().map(|one| one.invariant).collect();
         all.dedup();
         all
     }

@@ -150,7 +150,8 @@ impl App {
         let sender = Senders { channels: settings.channels.clone(), clock: clock.clone(), asks: asks.clone(), links };
         tokio::spawn(send(notices, sender));
         let forgetting = stopped.clone();
-        let kept = Kept { data: settings.data.clone(), keep: settings.keep, store: store.clone(), clock: clock.clone() };
+        let kept =
+            Kept { data: settings.data.clone(), keep: settings.keep, store: store.clone(), clock: clock.clone() };
         tokio::spawn(keep::daily(kept, intake.clone(), stopped.clone()));
         tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), disk, stopped));
         tokio::spawn(forget(store, clock, forgetting));
@@ -272,12 +273,7 @@ async fn send(mut notices: mpsc::Receiver<Notice>, senders: Senders) {
 }
 
 /// Feeds the watched folder through the same door.
-async fn sweep(
-    intake: Intake,
-    inbox: std::path::PathBuf,
-    disk: Arc<DiskGuard>,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn sweep(intake: Intake, inbox: std::path::PathBuf, disk: Arc<DiskGuard>, mut stopped: watch::Receiver<bool>) {
     loop {
         let (intake, inbox, disk) = (intake.clone(), inbox.clone(), disk.clone());
         let look = move || if disk.paused() { Ok(Vec::new()) } else { folder::sweep(&intake, &inbox) };

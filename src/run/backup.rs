@@ -87,10 +87,7 @@ pub fn write(data: &Path, to: &Path, now: Instant) -> anyhow::Result<Manifest> {
     if part.exists() {
         fs::remove_dir_all(&part).with_context(|| format!("cannot remove the unfinished {}", part.display()))?;
     }
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&part)
-        .with_context(|| format!("cannot make {}", part.display()))?;
+    fs::DirBuilder::new().mode(0o700).create(&part).with_context(|| format!("cannot make {}", part.display()))?;
     Sqlite::copy(data, &part.join(LEDGER)).with_context(|| format!("no ledger can be read in {}", data.display()))?;
     copy_accounts(&data.join(ACCOUNTS), &part.join(ACCOUNTS))?;
     fs::copy(data.join(LINK_KEY), part.join(LINK_KEY)).context("link.key cannot be copied")?;

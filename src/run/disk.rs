@@ -75,12 +75,10 @@ impl DiskGuard {
         let (stop, stopped) = sync_channel(0);
         let shown = space.clone();
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
-            loop {
+            // The ballast is laid after the first wait: a start has enough to read and write.
+            while matches!(stopped.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout)) {
                 watch.look(true);
                 shown.store(watch.space as u8, Ordering::SeqCst);
-                if !matches!(stopped.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout)) {
-                    return;
-                }
             }
         })?;
         Ok(Arc::new(DiskGuard { space, _ends_the_watch: stop }))

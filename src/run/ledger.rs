@@ -93,7 +93,8 @@ pub fn verify_file(path: &Path) -> anyhow::Result<Chain> {
 fn export(store: &dyn Store, to: &Path) -> anyhow::Result<Chain> {
     anyhow::ensure!(!to.exists(), "{} is there already", to.display());
     let part = to.with_added_extension("part");
-    let mut out = BufWriter::new(std::fs::File::create(&part).with_context(|| format!("cannot make {}", part.display()))?);
+    let mut out =
+        BufWriter::new(std::fs::File::create(&part).with_context(|| format!("cannot make {}", part.display()))?);
     let mut after = 0;
     loop {
         let lines = store.lines(after, PAGE)?;

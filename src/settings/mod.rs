@@ -209,3 +209,22 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
         _ => Err(faults),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_disk_and_time_are_checked() {
+        let faults = |text: &str| {
+            let mut raw = Raw::default();
+            assert!(read("a.toml", text, &mut raw).is_empty(), "{text}");
+            room(&raw).len()
+        };
+        assert_eq!(faults(LOCAL), 0, "the default holds");
+        assert_eq!(faults("[disk]\npause_below_mb = 100\nstop_below_mb = 100"), 1);
+        assert_eq!(faults("[disk]\nballast_mb = 9000000000"), 1);
+        assert_eq!(faults("[keep]\nstream_days = 6"), 1);
+        assert_eq!(faults("[keep]\nindex_days = 0\nevidence_days = 0"), 1);
+    }
+}

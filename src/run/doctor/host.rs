@@ -89,9 +89,10 @@ fn mode(path: &Path) -> Option<u32> {
 pub(super) fn modes(data: &Path) -> Vec<Advice> {
     let mut told = Vec::new();
     match mode(data) {
-        None => {
-            told.push(Advice::fault(format!("{} cannot be looked at", data.display()), "give the right folder with --data"))
-        }
+        None => told.push(Advice::fault(
+            format!("{} cannot be looked at", data.display()),
+            "give the right folder with --data",
+        )),
         Some(mode) if mode & 0o077 != 0 => {
             let what = format!("{} has mode {mode:o}: other accounts of this machine can enter", data.display());
             told.push(Advice::fault(what, format!("chmod 700 {}", data.display())));
@@ -114,9 +115,9 @@ pub(super) fn settings_files(files: &[PathBuf]) -> Vec<Advice> {
     let files = if files.is_empty() { &default[..] } else { files };
     let secret = |line: &str| {
         let line = line.trim_start();
-        ["url", "secret", "password", "sasl_password"].iter().any(|word| {
-            line.strip_prefix(word).is_some_and(|rest| rest.trim_start().starts_with('='))
-        })
+        ["url", "secret", "password", "sasl_password"]
+            .iter()
+            .any(|word| line.strip_prefix(word).is_some_and(|rest| rest.trim_start().starts_with('=')))
     };
     let mut told = Vec::new();
     for file in files {
@@ -140,7 +141,10 @@ mod tests {
     fn the_innermost_mount_counts() {
         let mounts = "/dev/vda / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\nhost:/x /tmp/a\\040b nfs4 rw 0 0\n";
         let kind = |path| kind_of(mounts, Path::new(path)).unwrap();
-        assert_eq!([kind("/var/x"), kind("/tmp/x"), kind("/tmp/a b/c"), kind("/tmpx")], ["ext4", "tmpfs", "nfs4", "ext4"]);
+        assert_eq!(
+            [kind("/var/x"), kind("/tmp/x"), kind("/tmp/a b/c"), kind("/tmpx")],
+            ["ext4", "tmpfs", "nfs4", "ext4"]
+        );
     }
 
     #[test]
@@ -157,7 +161,8 @@ mod tests {
     fn open_folders_and_shown_secrets_are_faults() {
         let data = tempfile::tempdir().unwrap();
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        let faults = |told: Vec<Advice>| told.iter().filter(|one| one.severity == crate::ledger::Severity::Fault).count();
+        let faults =
+            |told: Vec<Advice>| told.iter().filter(|one| one.severity == crate::ledger::Severity::Fault).count();
         let (key, settings) = (data.path().join("link.key"), data.path().join("a.toml"));
         set(data.path(), 0o700);
         fs::write(&key, "k").unwrap();

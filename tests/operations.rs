@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use yuqing::ledger::Store;
 
 /// Runs a command that ends; its exit code and the JSON lines it said.
 fn run(arguments: &[&str], data: &Path) -> (i32, Vec<Value>) {
@@ -90,13 +91,15 @@ async fn an_older_backup_put_back_loses_no_mention_and_renames_no_notice() {
     assert_eq!(left("ledger.sqlite", "SELECT count(*) FROM salts WHERE salt IS NOT NULL"), 0, "salts stay at home");
     assert_eq!(left("accounts.sqlite", "SELECT count(*) FROM sessions"), 0);
 
-    assert_eq!(house.post(fires(3, 6)).await.0, 200);
+    // What a topic never shows must not be lost either: a person in danger, and a record that is refused.
+    let alone = mention("weibo:danger", "八一大桥上有人翻过栏杆了，谁快报警", "someone", 20);
+    assert_eq!(house.post(format!("{}\n{alone}\nno record", fires(3, 6))).await.0, 200);
     wait("six fires", || async { incidents(&house, &token).await.len() == 6 }).await;
     wait("all found", || async { found(&house, &token).await == 6 * 34 }).await;
     let before = incidents(&house, &token).await;
     assert_eq!(house.terminate(), 0);
     let told = notices(&data, &scratch);
-    assert!(told.len() >= 6, "{told:?}");
+    assert!(told.len() >= 7, "{told:?}");
 
     assert_eq!(run(&["restore", "--from", path(&saved)], &data).0, 3, "a folder in use is not written over");
     let fresh = dir.path().join("fresh");
@@ -115,6 +118,8 @@ async fn an_older_backup_put_back_loses_no_mention_and_renames_no_notice() {
     assert_eq!(answer["duplicates"], 6 * 34, "every mention is known: {answer}");
     assert_eq!(house.terminate(), 0);
     assert_eq!(notices(&fresh, &scratch), told, "no notice has another key");
+    let letters = yuqing::ledger::sqlite::Sqlite::open_read_only(&fresh).and_then(|store| store.dead_letters(9));
+    assert_eq!(letters.expect("reads").len(), 1, "the refused record is kept, once");
     let (code, said) = run(&["doctor", "--settings", path(&settings)], &fresh);
     let broken = |said: &[Value]| -> Vec<String> {
         let bad = |one: &&Value| {
@@ -218,7 +223,6 @@ async fn the_chain_and_its_pack_are_checked_and_the_first_bad_entry_named() {
 /// Evidence of an incident that ended goes on time; that of one that is open stays, however old.
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_goes_when_its_incident_has_ended_long_ago() {
-    use yuqing::ledger::Store;
     let dir = folder();
     let data = dir.path().join("data");
     let house = Running::first(&data, &[]);

@@ -96,6 +96,13 @@ impl Watch {
         Watch { rules, topics: Topics::default(), last: Instant::from_millis(i64::MIN) }
     }
 
+    /// A watch that has seen nothing, but knows that topics up to `last` have been given numbers.
+    pub fn after(rules: Rules, last: TopicId) -> Watch {
+        let mut watch = Watch::new(rules);
+        watch.topics.number_after(last);
+        watch
+    }
+
     /// Takes one mention in.
     pub fn take(&mut self, mention: &Mention, reading: &Reading) -> Taken {
         let now = event_time(mention);

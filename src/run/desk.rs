@@ -102,16 +102,24 @@ impl Desk {
         }
         let decided = parts.store.positions()?;
         let indexed = parts.index.positions().clone();
+        let mut next = parts.source.partitions()?;
         let (watch, from) = match parts.store.checkpoint()? {
-            // A shard was lost: topics are needed from the stream's start to index them again.
-            Some(kept) if indexed.covers(&kept.positions) && kept.version == CHECKPOINT_VERSION => {
+            // A shard was lost: topics are needed from the stream's start to index them again, where that is still there.
+            Some(kept)
+                if (indexed.covers(&kept.positions) || next.covers(&kept.positions))
+                    && kept.version == CHECKPOINT_VERSION =>
+            {
                 let watch = Watch::load(parts.rules.clone(), &kept.body)
                     .map_err(|error| DeskError::Checkpoint(error.to_string()))?;
                 (watch, kept.positions)
             }
+            // Records that are gone cannot give the topics their old numbers: those must not be given to others.
+            _ if next.total() > 0 => {
+                let last = state.topics.keys().next_back().copied().unwrap_or(TopicId(0));
+                (Watch::after(parts.rules.clone(), last), Positions::default())
+            }
             _ => (Watch::new(parts.rules.clone()), Positions::default()),
         };
-        let mut next = parts.source.partitions()?;
         next.raise(&from);
         parts.source.seek(&next)?;
         parts.source.hold_at(Some(decided.clone()));

@@ -52,6 +52,11 @@ fn percent(likeness: f64) -> u8 {
 }
 
 impl Topics {
+    /// Numbers new topics after `last`.
+    pub fn number_after(&mut self, last: TopicId) {
+        self.given = self.given.max(last.0);
+    }
+
     /// Puts a mention into a topic, its own or another.
     pub fn fold(&mut self, mention: &Mention, reading: &Reading, rules: &FoldRules, heat: &HeatRules) -> Folded {
         let at = event_time(mention);

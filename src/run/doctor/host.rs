@@ -57,7 +57,7 @@ pub(super) fn clock(data: &Path, now: Instant) -> Vec<Advice> {
     let mut told = vec![match said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).as_deref() {
         Ok("yes") => Advice::ok("the clock is synchronised"),
         Ok("no") => Advice::warning("the clock is not synchronised", to_do),
-        _ => Advice::warning("whether the clock is synchronised cannot be asked here (no timedatectl)", to_do),
+        _ => Advice::warning("timedatectl does not say whether the clock is synchronised", to_do),
     }];
     let newest = newest(data).filter(|(_, at)| *at > now + AHEAD);
     told.push(match newest {

@@ -199,6 +199,8 @@ async fn the_chain_and_its_pack_are_checked_and_the_first_bad_entry_named() {
     assert_eq!(code, i32::from(!faults.is_empty()));
     assert!(said.iter().any(|one| one["check"] == "lag" && one["what"].to_string().contains("a process runs")));
     assert_eq!(run(&["ledger", "export", "--to", path(&pack)], &data).0, 0);
+    assert_eq!(run(&["ledger", "export", "--to", path(&pack)], &data).0, 3, "a pack is never written over");
+    assert_eq!(run(&["doctor"], &dir.path().join("nowhere")).0, 3);
     house.terminate();
 
     let text = std::fs::read_to_string(&pack).expect("a pack");

@@ -231,3 +231,55 @@ pub fn extent_of_intake(data: &Path) -> anyhow::Result<Vec<crate::ledger::invari
     let found = log::extent(&data.join("intake"))?;
     Ok(found.into_iter().map(|(first, end)| crate::ledger::invariants::Extent { first: at(first), end }).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Step;
+
+    /// A house that decided on ten records, and its backup.
+    fn saved(dir: &Path) -> PathBuf {
+        let (data, to) = (dir.join("data"), dir.join("saved"));
+        let store = Sqlite::open(&data).unwrap();
+        drop(crate::web::accounts::Accounts::open(&data).unwrap());
+        fs::write(data.join(LINK_KEY), [7; 32]).unwrap();
+        let at = |offset| Position { stream: STREAM.to_owned(), partition: 0, offset };
+        store.commit(Step { positions: vec![(at(0), at(10))], ..Step::default() }).unwrap();
+        write(&data, &to, Instant::default()).unwrap();
+        to
+    }
+
+    #[test]
+    fn a_log_that_does_not_fit_the_backup_is_refused_and_nothing_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = saved(dir.path());
+        for (begins, expected) in [(9, "older"), (11, "begins at record 11")] {
+            let data = dir.path().join(format!("at-{begins}"));
+            log::begin(&data.join("intake"), begins).unwrap();
+            let error = read_back(&from, &data).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!data.join(LEDGER).exists());
+        }
+        for (name, log_is_there) in [("with", true), ("without", false)] {
+            let data = dir.path().join(name);
+            if log_is_there {
+                log::begin(&data.join("intake"), 10).unwrap();
+            }
+            read_back(&from, &data).unwrap();
+            assert_eq!(log::extent(&data.join("intake")).unwrap(), Some((10, 10)));
+            assert_eq!(Sqlite::open(&data).unwrap().position(STREAM, 0).unwrap(), 10);
+        }
+    }
+
+    #[test]
+    fn a_backup_that_was_changed_or_cut_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = saved(dir.path());
+        check(&from).unwrap();
+        fs::write(from.join(LINK_KEY), [8; 32]).unwrap();
+        assert!(check(&from).unwrap_err().to_string().contains(LINK_KEY));
+        fs::remove_file(from.join(ACCOUNTS)).unwrap();
+        fs::remove_file(from.join(MANIFEST)).unwrap();
+        assert!(read_back(&from, &dir.path().join("new")).is_err());
+    }
+}

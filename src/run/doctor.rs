@@ -50,6 +50,7 @@ pub type Checked = (&'static str, Vec<Advice>);
 pub fn run(files: &[PathBuf], overrides: &Overrides, json: bool) -> anyhow::Result<u8> {
     let found = match load(files, overrides) {
         Ok(settings) => {
+            anyhow::ensure!(settings.data.is_dir(), "there is no data folder {}; give --data", settings.data.display());
             let mut found = inspect(&settings, Clock::Real.now())?;
             found.push(("secrets", host::settings_files(files)));
             found

@@ -171,7 +171,7 @@ mod tests {
             set(&key, mode);
             set(&settings, mode);
             assert_eq!(faults(modes(data.path())), expected);
-            assert_eq!(faults(settings_files(&[settings.clone()])), expected);
+            assert_eq!(faults(settings_files(std::slice::from_ref(&settings))), expected);
         }
         set(data.path(), 0o755);
         assert_eq!(faults(modes(data.path())), 2);

@@ -7,7 +7,7 @@ mod evidence;
 mod judge;
 mod reader;
 #[cfg(test)]
-mod readings;
+pub(crate) mod readings;
 
 pub use reader::Reader;
 

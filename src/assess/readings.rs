@@ -6,7 +6,7 @@ use crate::mention::Mention;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-static READER: LazyLock<Reader> = LazyLock::new(|| {
+pub(crate) static READER: LazyLock<Reader> = LazyLock::new(|| {
     let lexicon = Lexicon::load(&sources()).expect("the dictionaries that ship are sound");
     Reader::new(Arc::new(lexicon), Box::new(Nowhere))
 });

@@ -89,6 +89,17 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The incident it is about.
+    pub fn incident(&self) -> &str {
+        match self {
+            Command::Acknowledge { incident, .. }
+            | Command::Confirm { incident, .. }
+            | Command::Dismiss { incident, .. } => incident,
+        }
+    }
+}
+
 /// Everything that can happen to duty.
 #[expect(clippy::large_enum_variant, reason = "inputs are handed over one at a time and never kept in numbers")]
 #[derive(Clone, PartialEq, Debug)]

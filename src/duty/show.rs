@@ -23,6 +23,13 @@ impl State {
         listed.into_iter().map(|(id, incident)| self.show(id, incident)).collect()
     }
 
+    /// All incidents, newest first, those about a person in danger among them.
+    pub fn incidents_all(&self) -> Vec<IncidentView> {
+        let mut listed: Vec<(&String, &Incident)> = self.incidents.iter().collect();
+        listed.sort_by_key(|(_, incident)| std::cmp::Reverse(incident.raised_seq));
+        listed.into_iter().map(|(id, incident)| self.show(id, incident)).collect()
+    }
+
     /// The incident that a topic's findings go to.
     pub fn incident_of(&self, topic: TopicId) -> Option<&str> {
         self.topics.get(&topic).map(String::as_str)

@@ -1,6 +1,7 @@
 //! The doors: HTTP bodies, a watched folder and files become frames of the intake log on disk, which is the truth for
 //! mentions; a Kafka source gives the same records. [`Source`] is what the desk reads.
 
+pub mod assessed;
 pub mod body;
 mod door;
 pub mod file;
@@ -12,6 +13,7 @@ mod seen;
 
 pub use door::{Intake, IntakeConfig, Salts};
 pub use reader::{LogSource, STREAM};
+pub use seen::{Known, Seen};
 
 use crate::assess::Reading;
 use crate::ledger::{Position, Positions};
@@ -102,6 +104,10 @@ pub trait Source: Send {
     fn poll(&mut self, max: usize, wait: Span) -> Result<Vec<Record>, SourceError>;
     /// Whether everything that is durable now has been read.
     fn at_end(&self) -> bool;
+    /// Whether a mention may come more than once: a broker takes what it is given, the log on disk knows what it has.
+    fn repeats(&self) -> bool {
+        false
+    }
 }
 
 /// What a body at the door gets for an answer.

@@ -12,7 +12,7 @@ pub const GENERATION: usize = 2_000_000;
 
 /// What a mention is to the door.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Known {
+pub enum Known {
     /// Not seen.
     New,
     /// Seen, and nothing rose.
@@ -29,20 +29,24 @@ fn small(counts: &Counts) -> Small {
 }
 
 /// Two generations of ids; when the younger is full the older is forgotten.
-#[derive(Default)]
-pub(super) struct Seen {
+#[derive(Default, Debug)]
+pub struct Seen {
     young: FxHashMap<u128, Small>,
     old: FxHashMap<u128, Small>,
     generation: usize,
 }
 
+/// How ids are kept in a checkpoint: in order, so that the same state gives the same bytes.
+type Kept = (Vec<(u128, Small)>, Vec<(u128, Small)>, usize);
+
 impl Seen {
-    pub(super) fn new(generation: usize) -> Seen {
+    /// Nothing seen; `generation` ids before the oldest are forgotten.
+    pub fn new(generation: usize) -> Seen {
         Seen { generation, ..Seen::default() }
     }
 
     /// Notes a mention.
-    pub(super) fn note(&mut self, id: &str, counts: &Counts) -> Known {
+    pub fn note(&mut self, id: &str, counts: &Counts) -> Known {
         let key = xxh3_128(id.as_bytes());
         let now = small(counts);
         let before = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
@@ -65,6 +69,24 @@ impl Seen {
             likes: merged(highest[2], counts.likes),
             views: merged(highest[3], counts.views),
         })
+    }
+
+    /// The ids as bytes.
+    pub fn save(&self) -> Vec<u8> {
+        let sorted = |ids: &FxHashMap<u128, Small>| {
+            let mut rows: Vec<_> = ids.iter().map(|(id, counts)| (*id, *counts)).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let kept: Kept = (sorted(&self.young), sorted(&self.old), self.generation);
+        // Numbers in a growing buffer cannot fail to be written.
+        postcard::to_stdvec(&kept).unwrap_or_default()
+    }
+
+    /// What [`Seen::save`] gave; `None` where it is damaged.
+    pub fn load(bytes: &[u8]) -> Option<Seen> {
+        let (young, old, generation): Kept = postcard::from_bytes(bytes).ok()?;
+        Some(Seen { young: young.into_iter().collect(), old: old.into_iter().collect(), generation })
     }
 
     fn put(&mut self, key: u128, counts: Small) {
@@ -90,6 +112,8 @@ mod tests {
             assert_eq!(seen.note(id, &counts(0, 0)), Known::New);
         }
         assert_eq!(seen.note("a", &counts(0, 0)), Known::Same, "two generations are held");
+        let mut seen = Seen::load(&seen.save()).expect("loads what was saved");
+        assert_eq!(seen.note("d", &counts(0, 0)), Known::Same, "a checkpoint remembers");
         assert_eq!(seen.note("e", &counts(0, 0)), Known::New);
         assert_eq!(seen.note("a", &counts(0, 0)), Known::New, "the third is forgotten");
     }

@@ -56,6 +56,7 @@ pub fn run(store: &dyn Store) {
     one_bad_position_fences_all(store);
     one_leads_at_a_time(store);
     what_was_asked_is_answered_once(store);
+    evidence_of_a_deleted_mention_goes(store);
     salts_go_for_good(store);
     evidence_of_one_incident_goes(store);
     lines_hold_their_own_hashes(store);
@@ -154,6 +155,14 @@ fn zombie_is_fenced(store: &dyn Store) {
     store.commit(back).expect("an operator may move it back");
     let other = Position { partition: 1, ..at(7) };
     assert_eq!(store.position("intake", other.partition).expect("reads"), 0, "partitions are apart");
+}
+
+fn evidence_of_a_deleted_mention_goes(store: &dyn Store) {
+    let kept = Evidence { mention: "weibo:gone".to_owned(), ..full_step(0, 1).evidence.remove(0) };
+    store.commit(Step { evidence: vec![kept.clone()], ..Step::default() }).expect("keeps");
+    assert!(store.evidence("I-1001-01", 10).expect("reads").contains(&kept));
+    store.commit(Step { forget: vec!["weibo:gone".to_owned()], ..Step::default() }).expect("forgets");
+    assert_eq!(store.evidence("I-1001-01", 10).expect("reads"), full_step(0, 7).evidence, "only that one");
 }
 
 fn salts_go_for_good(store: &dyn Store) {

@@ -158,6 +158,8 @@ pub struct Step {
     pub positions: Vec<(Position, Position)>,
     /// Token of the leader that decided this; another one in office fences the step. `None` where nobody leads.
     pub fence: Option<u64>,
+    /// Mentions that were deleted at their source: their evidence goes.
+    pub forget: Vec<String>,
     /// Answers to what was asked through the store ([`Store::ask`]): number, answer.
     pub answers: Vec<(u64, String)>,
     /// Refused records it passed.

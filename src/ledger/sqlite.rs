@@ -276,6 +276,9 @@ impl Store for Sqlite {
             for (from, to) in &step.positions {
                 advance(store, from, to)?;
             }
+            for mention in &step.forget {
+                store.execute("DELETE FROM evidence WHERE mention = ?1", params![mention])?;
+            }
             for (number, answer) in &step.answers {
                 store.execute("UPDATE asks SET answer = ?2 WHERE number = ?1", params![signed(*number)?, answer])?;
             }

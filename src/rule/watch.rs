@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Version of the saved form; another is refused, never guessed.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why a mention was not put before people.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -94,13 +94,6 @@ impl Watch {
     /// A watch that has seen nothing.
     pub fn new(rules: Rules) -> Watch {
         Watch { rules, topics: Topics::default(), last: Instant::from_millis(i64::MIN) }
-    }
-
-    /// A watch that has seen nothing, but knows that topics up to `last` have been given numbers.
-    pub fn after(rules: Rules, last: TopicId) -> Watch {
-        let mut watch = Watch::new(rules);
-        watch.topics.number_after(last);
-        watch
     }
 
     /// Takes one mention in.

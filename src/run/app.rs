@@ -89,7 +89,9 @@ impl App {
             reader,
             rules: tables.rules,
             plan: settings.plan.clone(),
-            index,
+            index: Some(index),
+            lead: None,
+            publish: None,
             commit_ms: settings.index_commit_ms,
             metrics: metrics.clone(),
             asks: asked,
@@ -107,9 +109,7 @@ impl App {
             }
         })?;
 
-        let listener = tokio::net::TcpListener::bind(settings.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let listener = listen(settings.listen).await?;
         let addr = listener.local_addr()?;
         let changes = follow(progress.clone());
         let rooms = Rooms {
@@ -190,6 +190,11 @@ impl App {
 fn own_folder(data: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
+}
+
+/// Binds the one port; the error names it.
+pub async fn listen(addr: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))
 }
 
 /// The key of signed links: made at the first start, readable by this account only.

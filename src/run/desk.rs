@@ -8,13 +8,14 @@
 
 mod answer;
 mod parts;
+mod recover;
 
-pub use parts::{Ask, DeskError, Observer, Parts, Progress, Shown};
+pub use parts::{AnswerBody, Ask, AskBody, DeskError, Lead, Observer, Parts, Progress, Publish, Shown};
 
 use crate::assess::{Reader, Reading};
 use crate::duty::event::{Entry, Event};
 use crate::duty::{self, Input, State, Verdict};
-use crate::intake::{Body, Record};
+use crate::intake::{Body, Known, Record, Seen};
 use crate::ledger::{DeadLetter, Evidence, Position, Positions, Step};
 use crate::limits;
 use crate::mention::Mention;
@@ -34,7 +35,9 @@ const CHECKPOINT_RECORDS: u64 = 100_000;
 /// Mentions below which one thread reads them all.
 const PARALLEL_MENTIONS: usize = 64;
 /// Format of the checkpoint body; [`Watch`] has its own inside.
-const CHECKPOINT_VERSION: u32 = 1;
+const CHECKPOINT_VERSION: u32 = 2;
+/// Ids of one generation that a desk remembers where records may come twice: a day of a busy city.
+const SEEN: usize = 200_000;
 
 /// The desk's memory.
 pub struct Desk {
@@ -66,101 +69,21 @@ pub struct Desk {
     version: u64,
     dirty: bool,
     restricted: BTreeSet<String>,
-    /// The mentions that carried each incident when it was raised, until topics are found again.
-    carried: Vec<(String, Vec<String>)>,
+    /// Ids seen, where records may come twice.
+    seen: Option<Seen>,
+    /// Token under which it leads.
+    fence: Option<u64>,
+    led: std::time::Instant,
+    asked: std::time::Instant,
     shown_version: Option<u64>,
 }
 
 impl Desk {
-    /// Recovers from the store and the checkpoint; the stream is read on from there by [`Desk::run`].
-    pub fn recover(mut parts: Parts) -> Result<Desk, DeskError> {
-        let mut state = State::default();
-        let mut after = 0;
-        let mut evidence = BTreeMap::new();
-        let mut topics = BTreeMap::new();
-        let mut now = Instant::default();
-        let mut restricted = BTreeSet::new();
-        let mut carried = Vec::new();
-        loop {
-            let entries = parts.store.entries(after, limits::STEP_MENTIONS)?;
-            let Some(last) = entries.last() else { break };
-            after = last.seq;
-            for entry in &entries {
-                state.absorb(entry);
-                now = now.max(entry.at);
-                note(&mut topics, entry);
-                restricted.extend(restricted_of(entry));
-                if let Event::IncidentRaised { incident, finding } = &entry.event {
-                    carried.push((incident.clone(), finding.mentions.clone()));
-                }
-            }
-        }
-        for incident in topics.values() {
-            let kept = parts.store.evidence(incident, EVIDENCE_PER_INCIDENT)?;
-            let ids: BTreeSet<String> = kept.into_iter().map(|one| one.mention).collect();
-            evidence.insert(incident.clone(), ids);
-        }
-        let decided = parts.store.positions()?;
-        let indexed = parts.index.positions().clone();
-        let mut next = parts.source.partitions()?;
-        let (watch, from) = match parts.store.checkpoint()? {
-            // A shard was lost: topics are needed from the stream's start to index them again, where that is still there.
-            Some(kept)
-                if (indexed.covers(&kept.positions) || next.covers(&kept.positions))
-                    && kept.version == CHECKPOINT_VERSION =>
-            {
-                let watch = Watch::load(parts.rules.clone(), &kept.body)
-                    .map_err(|error| DeskError::Checkpoint(error.to_string()))?;
-                (watch, kept.positions)
-            }
-            // Records that are gone cannot give the topics their old numbers: those must not be given to others.
-            _ if next.total() > 0 => {
-                let last = state.topics.keys().next_back().copied().unwrap_or(TopicId(0));
-                (Watch::after(parts.rules.clone(), last), Positions::default())
-            }
-            _ => (Watch::new(parts.rules.clone()), Positions::default()),
-        };
-        next.raise(&from);
-        parts.source.seek(&next)?;
-        parts.source.hold_at(Some(decided.clone()));
-        tracing::info!(
-            entries = after,
-            decided = decided.total(),
-            from = next.total(),
-            indexed = indexed.total(),
-            "desk recovers"
-        );
-        let shown = Shown { per_hour: vec![0; 24], ..Shown::default() };
-        let last_commit = std::time::Instant::now();
-        Ok(Desk {
-            watch,
-            state,
-            now,
-            decided,
-            next,
-            indexed,
-            checkpointed: from.total(),
-            caught_up: false,
-            echoes: BTreeMap::new(),
-            last_commit,
-            evidence,
-            topics,
-            shown,
-            parts,
-            recent: BTreeMap::new(),
-            recent_order: VecDeque::new(),
-            in_flight: BTreeSet::new(),
-            channels: BTreeMap::new(),
-            version: 0,
-            dirty: true,
-            restricted,
-            carried,
-            shown_version: None,
-        })
-    }
-
     /// Reads, decides and commits until asked to stop; then makes everything durable.
     pub fn run(mut self) -> Result<(), DeskError> {
+        if !self.stand_by()? {
+            return Ok(());
+        }
         let started = Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
         let at = self.now.max(self.parts.clock.now());
         self.commit(Step { events: vec![(at, "machine".to_owned(), started)], ..Step::default() })?;
@@ -168,6 +91,8 @@ impl Desk {
             if !self.caught_up && self.next.covers(&self.decided) {
                 self.reconcile()?;
             }
+            self.keep_lead()?;
+            self.answer_asked()?;
             match self.parts.asks.try_recv() {
                 Ok(Ask::Stop) | Err(TryRecvError::Disconnected) => break,
                 Ok(ask) => {
@@ -197,6 +122,7 @@ impl Desk {
             self.settle(false)?;
         }
         self.settle(true)?;
+        self.resign()?;
         tracing::info!(records = self.next.total(), "desk stopped");
         Ok(())
     }
@@ -210,7 +136,11 @@ impl Desk {
             self.next.set(&at.at(at.offset + 1));
             let mut decisions = Step::default();
             match (record.body, reading) {
-                (Body::Mention(mention), Some(reading)) => self.take(&at, *mention, &reading, quiet, &mut decisions)?,
+                (Body::Mention(mention), Some(reading)) => match self.known(&mention) {
+                    Known::New => self.take(&at, *mention, &reading, quiet, &mut decisions)?,
+                    Known::Same => {}
+                    Known::Raised(counts) => self.watch.counts(&mention.id, counts),
+                },
                 (Body::Counts { id, counts }, _) => self.watch.counts(&id, counts),
                 (Body::Refused { refused, head, at: when }, _) if !quiet => {
                     self.parts.metrics.dead_letters.with_label_values(&[refused.code.name()]).inc();
@@ -225,11 +155,16 @@ impl Desk {
                     });
                 }
                 (Body::Deleted { id }, _) => {
-                    self.parts.index.delete(&id).map_err(|error| DeskError::Index(error.to_string()))?;
+                    if let Some(index) = &mut self.parts.index {
+                        index.delete(&id).map_err(|error| DeskError::Index(error.to_string()))?;
+                        self.dirty = true;
+                    }
+                    self.recent.remove(&id);
+                    decisions.forget.push(id);
                 }
                 _ => {}
             }
-            if !quiet && !(decisions.events.is_empty() && decisions.evidence.is_empty()) {
+            if !quiet && decisions != Step::default() {
                 decisions.dead_letters = std::mem::take(&mut dead);
                 self.advance(decisions)?;
             }
@@ -248,38 +183,11 @@ impl Desk {
                 step.positions.push((from, to));
             }
         }
+        if let Some(publish) = self.parts.publish.as_mut().filter(|_| !step.dead_letters.is_empty()) {
+            publish.dead_letters(&step.dead_letters).map_err(DeskError::Publish)?;
+        }
         self.commit(step)?;
         self.decided = self.next.clone();
-        Ok(())
-    }
-
-    /// What was decided has been read again. With one partition the records came in the same order and nothing is left to do; with
-    /// several they may have come in another one, so incidents find their topics by the mentions that carried them, and
-    /// what the other order would have raised, and nobody has been told of, is raised now.
-    fn reconcile(&mut self) -> Result<(), DeskError> {
-        self.caught_up = true;
-        self.parts.source.hold_at(None);
-        let mut known = BTreeSet::new();
-        for (incident, carried) in std::mem::take(&mut self.carried) {
-            for topic in carried.iter().filter_map(|id| self.watch.topic_of(id)) {
-                known.insert(topic);
-                self.topics.entry(topic).or_insert_with(|| incident.clone());
-            }
-        }
-        let at = self.now;
-        for (topic, finding) in std::mem::take(&mut self.echoes) {
-            if known.contains(&topic) || self.topics.contains_key(&topic) {
-                continue;
-            }
-            let mut step = Step::default();
-            tracing::warn!(?topic, "read in another order, a topic is raised that was not before the crash");
-            for (actor, event) in
-                duty::apply(&self.state, &self.parts.plan, at, Input::Found(finding)).unwrap_or_default()
-            {
-                step.events.push((at, actor, event));
-            }
-            self.commit(step)?;
-        }
         Ok(())
     }
 
@@ -299,11 +207,11 @@ impl Desk {
         }
         self.now = at;
         let taken = self.watch.take(&mention, reading);
-        if !reading.assessment.person_in_danger && !self.indexed.passed(position) {
-            self.parts
-                .index
-                .add(position, &mention, reading, taken.topic)
-                .map_err(|error| DeskError::Index(error.to_string()))?;
+        if let Some(index) = self.parts.index.as_mut().filter(|_| !reading.assessment.person_in_danger)
+            && !self.indexed.passed(position)
+        {
+            let added = index.add(position, &mention, reading, taken.topic);
+            added.map_err(|error| DeskError::Index(error.to_string()))?;
             self.dirty = true;
         }
         self.remember(&mention, reading);
@@ -393,7 +301,13 @@ impl Desk {
         Ok(())
     }
 
-    fn commit(&mut self, step: Step) -> Result<(), DeskError> {
+    /// What a mention is where records may come twice; new everywhere else.
+    fn known(&mut self, mention: &Mention) -> Known {
+        self.seen.as_mut().map_or(Known::New, |seen| seen.note(&mention.id, &mention.counts))
+    }
+
+    fn commit(&mut self, mut step: Step) -> Result<(), DeskError> {
+        step.fence = self.fence;
         for entry in self.parts.store.commit(step)? {
             self.state.absorb(&entry);
             note(&mut self.topics, &entry);

@@ -11,6 +11,8 @@ pub mod demo;
 pub mod desk;
 pub mod disk;
 pub mod doctor;
+pub mod follow;
+pub mod health;
 pub mod house;
 pub mod keep;
 pub mod ledger;

@@ -74,6 +74,10 @@ pub struct Settings {
     pub on_duty: Vec<(String, String)>,
     /// What people reach the console by.
     pub public_url: Option<String>,
+    /// Address of PostgreSQL with its password; SQLite in the data folder without one.
+    pub store: Option<String>,
+    /// How a desk takes part in the lead; holder and milliseconds.
+    pub lead: (String, i64),
 }
 
 /// What the command line lays over the files.
@@ -173,6 +177,31 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
             None
         }
     };
+    let store = match (&raw.store.url, &raw.store.url_file) {
+        (Some(_), Some(_)) => {
+            fault(&raw.place("store"), "url and url_file exclude each other".to_owned());
+            None
+        }
+        (Some(url), None) => Some(url.clone()),
+        (None, Some(file)) => match std::fs::read_to_string(file) {
+            Ok(url) => Some(url.trim().to_owned()),
+            Err(error) => {
+                fault(&raw.place("store"), format!("url_file {file} cannot be read: {error}"));
+                None
+            }
+        },
+        (None, None) => None,
+    };
+    if store.as_ref().is_some_and(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://")) {
+        fault(&raw.place("store"), "url must begin with postgres://; leave it out for SQLite".to_owned());
+    }
+    if !(1_000..=60_000).contains(&raw.desk.lease_ms) {
+        fault(&raw.place("desk"), "lease_ms must be from 1000 to 60000".to_owned());
+    }
+    let holder = raw.desk.holder.clone().unwrap_or_else(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        format!("{}-{}", host.trim(), std::process::id())
+    });
     let folder = PathBuf::from(raw.dictionaries.as_deref().unwrap_or("dictionaries"));
     let written = raw.dictionaries.is_some() && folder.as_os_str() != "dictionaries";
     let sources = match read_dictionaries(&folder, written) {
@@ -205,6 +234,8 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
             channels: Arc::new(channels),
             on_duty: raw.officers.iter().map(|officer| (officer.role.clone(), officer.name.clone())).collect(),
             public_url,
+            store,
+            lead: (holder, raw.desk.lease_ms),
         }),
         _ => Err(faults),
     }

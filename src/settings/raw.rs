@@ -106,6 +106,32 @@ pub struct OfficerRaw {
     pub channels: Vec<String>,
 }
 
+/// `[store]`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreRaw {
+    /// `postgres://…`; left out, the store is SQLite in the data folder.
+    pub url: Option<String>,
+    /// File that holds the url, so that its password stands in no settings file.
+    pub url_file: Option<String>,
+}
+
+/// `[desk]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeskRaw {
+    /// Name of this process among desks; left out, the host's name and the process number.
+    pub holder: Option<String>,
+    /// Milliseconds for which the lead holds without being renewed.
+    pub lease_ms: i64,
+}
+
+impl Default for DeskRaw {
+    fn default() -> DeskRaw {
+        DeskRaw { holder: None, lease_ms: 6_000 }
+    }
+}
+
 /// `[kafka]`: read, so that one file serves every role; used by `worker` and `desk`.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
@@ -141,6 +167,10 @@ pub struct Raw {
     pub channels: Vec<ChannelRaw>,
     /// `[kafka]`.
     pub kafka: KafkaRaw,
+    /// `[store]`.
+    pub store: StoreRaw,
+    /// `[desk]`.
+    pub desk: DeskRaw,
     places: BTreeMap<String, (String, usize)>,
 }
 
@@ -205,6 +235,8 @@ pub fn read(file: &str, text: &str, raw: &mut Raw) -> Vec<Fault> {
             "keep" => set(value).map(|it| raw.keep = it),
             "duty" => set(value).map(|it| raw.duty = it),
             "outlet" => set(value).map(|it| raw.outlet = it),
+            "store" => set(value).map(|it| raw.store = it),
+            "desk" => set(value).map(|it| raw.desk = it),
             "kafka" => set(value).map(|it| raw.kafka = it),
             "officers" => each(value, &mut faults, &fault).map(|all| raw.officers = all),
             "channels" => each(value, &mut faults, &fault).map(|all| raw.channels = all),

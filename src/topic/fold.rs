@@ -33,7 +33,6 @@ pub struct Folded {
 /// All topics.
 #[derive(Clone, Serialize, Deserialize, Debug, Default)]
 pub struct Topics {
-    given: u64,
     topics: BTreeMap<u64, Box<Topic>>,
     by_age: BTreeSet<(Instant, u64)>,
     merged: BTreeMap<u64, u64>,
@@ -52,11 +51,6 @@ fn percent(likeness: f64) -> u8 {
 }
 
 impl Topics {
-    /// Numbers new topics after `last`.
-    pub fn number_after(&mut self, last: TopicId) {
-        self.given = self.given.max(last.0);
-    }
-
     /// Puts a mention into a topic, its own or another.
     pub fn fold(&mut self, mention: &Mention, reading: &Reading, rules: &FoldRules, heat: &HeatRules) -> Folded {
         let at = event_time(mention);
@@ -77,7 +71,7 @@ impl Topics {
         if votes.is_empty() && mention.kind != Kind::Listing && mention.kind != Kind::Message {
             self.by_scene(reading, at, rules, &mut votes);
         }
-        let (topic, joined) = votes.first().copied().unwrap_or_else(|| (self.open(at), Joined::New));
+        let (topic, joined) = votes.first().copied().unwrap_or_else(|| (self.open(mention, at), Joined::New));
         let mut merged = Vec::new();
         let mut stays = topic;
         for (other, _) in votes.iter().skip(1) {
@@ -201,11 +195,14 @@ impl Topics {
         b.facts.placed.as_ref().is_some_and(|placed| a.contradicts_place(&placed.place))
     }
 
-    fn open(&mut self, at: Instant) -> u64 {
-        self.given += 1;
-        self.topics.insert(self.given, Box::new(Topic::new(TopicId(self.given), at)));
-        self.by_age.insert((at, self.given));
-        self.given
+    fn open(&mut self, mention: &Mention, at: Instant) -> u64 {
+        let mut id = TopicId::of(mention).0;
+        while self.topics.contains_key(&id) || self.merged.contains_key(&id) {
+            id += 1;
+        }
+        self.topics.insert(id, Box::new(Topic::new(TopicId(id), at)));
+        self.by_age.insert((at, id));
+        id
     }
 
     fn put(&mut self, topic: u64, mention: &Mention, reading: &Reading, heat: &HeatRules) {
@@ -308,32 +305,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Eight topics of one mention each.
-    fn eight() -> Topics {
+    /// Eight topics of one mention each, and their ids, the oldest first.
+    fn eight() -> (Topics, Vec<TopicId>) {
         let mut topics = Topics::default();
+        let mut ids = Vec::new();
         for n in 0..8 {
             let json = serde_json::json!({
                 "id": format!("weibo:{n}"), "platform": format!("p{}", n % 3), "text": "短", "source": n % 5,
-                "created_at": format!("2026-11-20T0{n}:00:00Z"), "collected_at": "2026-11-20T09:00:00Z",
+                "created_at": format!("2026-11-20T0{n}:00:00Z"), "collected_at": format!("2026-11-20T09:0{n}:00Z"),
             });
             let mention: Mention = serde_json::from_value(json).expect("a mention");
-            topics.fold(&mention, &Reading::default(), &FoldRules::default(), &HeatRules::default());
+            ids.push(topics.fold(&mention, &Reading::default(), &FoldRules::default(), &HeatRules::default()).topic);
         }
-        topics
+        (topics, ids)
     }
 
     proptest! {
         #[test]
         fn merging_is_free_of_order_safe_to_repeat_and_keeps_the_oldest_id(
-            pairs in proptest::collection::vec((1u64..9, 1u64..9), 0..12)) {
-            let (mut one, mut two) = (eight(), eight());
+            pairs in proptest::collection::vec((0usize..8, 0usize..8), 0..12)) {
+            let ((mut one, ids), (mut two, same)) = (eight(), eight());
+            prop_assert_eq!(&ids, &same);
             for (a, b) in &pairs {
-                one.merge(TopicId(*a), TopicId(*b));
+                one.merge(ids[*a], ids[*b]);
             }
             for (a, b) in pairs.iter().rev().chain(&pairs) {
-                two.merge(TopicId(*b), TopicId(*a));
+                two.merge(ids[*b], ids[*a]);
             }
-            for id in (1..9).map(TopicId) {
+            for id in ids {
                 prop_assert_eq!(one.resolve(id), two.resolve(id));
                 prop_assert!(one.resolve(id) <= id);
                 prop_assert_eq!(one.get(id), two.get(id));

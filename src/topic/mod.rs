@@ -19,13 +19,31 @@ pub(crate) use store::{event_time, is_credible, surety};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Stable id of a topic: `T-17`. Given in the order of first mentions; the oldest outlives a merge.
+/// Stable id of a topic: `T-` and a number in base 36. Made from the first mention, its arrival before its id, so that two
+/// desks that read the same stream give the same one; the oldest outlives a merge.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TopicId(pub u64);
 
+/// Bits of a topic id that tell apart topics of one millisecond; 42 are left for milliseconds since 1970, up to 2109.
+const TELL_APART: u32 = 22;
+
+impl TopicId {
+    /// The id of a topic that this mention opens.
+    pub fn of(mention: &crate::mention::Mention) -> TopicId {
+        let millis = u64::try_from(mention.collected_at.millis()).unwrap_or(0);
+        TopicId((millis << TELL_APART) | (finger::key(&mention.id) >> (64 - TELL_APART)))
+    }
+}
+
 impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "T-{}", self.0)
+        let mut digits = Vec::new();
+        let mut rest = self.0;
+        while rest > 0 || digits.is_empty() {
+            digits.push(char::from_digit((rest % 36) as u32, 36).unwrap_or('0'));
+            rest /= 36;
+        }
+        write!(f, "T-{}", digits.iter().rev().collect::<String>())
     }
 }
 
@@ -41,7 +59,7 @@ impl<'de> Deserialize<'de> for TopicId {
             return u64::deserialize(deserializer).map(TopicId);
         }
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let number = text.strip_prefix("T-").and_then(|digits| digits.parse().ok());
+        let number = text.strip_prefix("T-").and_then(|digits| u64::from_str_radix(digits, 36).ok());
         number.map(TopicId).ok_or_else(|| serde::de::Error::custom("not a topic id"))
     }
 }
@@ -64,4 +82,18 @@ pub struct HeatParts {
     pub growth: f64,
     /// Platforms, engagement, rank on hot lists.
     pub width: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        for id in [0, 35, 36, 1_790_000_000_000 << TELL_APART, u64::MAX] {
+            let written = serde_json::to_string(&TopicId(id)).expect("writes");
+            assert_eq!(serde_json::from_str::<TopicId>(&written).expect("reads"), TopicId(id), "{written}");
+        }
+        assert!(serde_json::from_str::<TopicId>("\"T-ÿ\"").is_err());
+    }
 }

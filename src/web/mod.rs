@@ -23,6 +23,7 @@ use crate::duty::view::IncidentView;
 use crate::intake::Answer;
 use crate::ledger::Evidence;
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ pub struct View {
 }
 
 /// Growth and members of an incident's topic.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct TopicView {
     /// Distinct sources up to an instant, cumulative, oldest first.
     pub growth: Vec<(Instant, u32)>,
@@ -67,7 +68,8 @@ pub struct TopicView {
 }
 
 /// Why a command was not carried out.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "refused", content = "why")]
 pub enum CommandRefused {
     /// No such incident.
     #[error("no such incident")]

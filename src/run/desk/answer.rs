@@ -1,10 +1,12 @@
 //! What the desk does between records: answers, lets notices go, makes things durable, and shows its state.
 
 use super::parts::{Ask, DeskError, Progress};
+use super::recover::Kept;
 use super::{CHECKPOINT_RECORDS, CHECKPOINT_VERSION, Desk, RECENT_MENTIONS};
 use crate::assess::Reading;
-use crate::duty::{self, Command, Input};
-use crate::ledger::{Checkpoint, Step};
+use crate::duty::{self, Input};
+use crate::intake::Seen;
+use crate::ledger::{Checkpoint, Step, StoreError};
 use crate::mention::Mention;
 use crate::web::{CommandRefused, TopicView};
 use std::sync::Arc;
@@ -14,7 +16,7 @@ impl Desk {
         match ask {
             Ask::Command(command, reply) => {
                 self.tick_if_read()?;
-                let incident = incident_of(&command).to_owned();
+                let incident = command.incident().to_owned();
                 let outcome = match duty::apply(&self.state, &self.parts.plan, self.now, Input::Command(command)) {
                     Ok(events) => {
                         let at = self.now;
@@ -39,12 +41,7 @@ impl Desk {
                 self.show();
             }
             Ask::Topic(incident, reply) => {
-                let topic = self.topics.iter().rev().find(|(_, id)| **id == incident).map(|(topic, _)| *topic);
-                let view = topic.map(|topic| {
-                    let (mentions, mentions_total) = self.watch.members(topic);
-                    TopicView { growth: self.watch.growth(topic), mentions, mentions_total }
-                });
-                let _ = reply.send(view.unwrap_or_default());
+                let _ = reply.send(self.topic_view(&incident));
             }
             Ask::Audit(actor, event) => {
                 let at = self.now.max(self.parts.clock.now());
@@ -53,6 +50,16 @@ impl Desk {
             Ask::Stop => {}
         }
         Ok(())
+    }
+
+    /// Growth and members of an incident's topic; empty where it has none or it is forgotten.
+    pub(super) fn topic_view(&self, incident: &str) -> TopicView {
+        let topics = self.topics.iter().rev().filter(|(_, id)| *id == incident).map(|(topic, _)| *topic);
+        let view = topics.map(|topic| {
+            let (mentions, mentions_total) = self.watch.members(topic);
+            TopicView { growth: self.watch.growth(topic), mentions, mentions_total }
+        });
+        view.max_by_key(|view| view.mentions_total).unwrap_or_default()
     }
 
     pub(super) fn tick_if_read(&mut self) -> Result<(), DeskError> {
@@ -64,7 +71,9 @@ impl Desk {
     pub(super) fn settle(&mut self, last: bool) -> Result<(), DeskError> {
         let due = self.last_commit.elapsed().as_millis() as u64 >= self.parts.commit_ms;
         if (due && self.dirty) || last {
-            self.parts.index.commit(&self.next).map_err(|error| DeskError::Index(error.to_string()))?;
+            if let Some(index) = &mut self.parts.index {
+                index.commit(&self.next).map_err(|error| DeskError::Index(error.to_string()))?;
+            }
             self.indexed.raise(&self.next);
             self.dirty = false;
             self.last_commit = std::time::Instant::now();
@@ -72,11 +81,10 @@ impl Desk {
             // Only what the index holds may be checkpointed: a restart reads the stream from there for both.
             let read = self.next.total();
             if self.caught_up && (read >= self.checkpointed + CHECKPOINT_RECORDS || last) {
-                self.parts.store.put_checkpoint(Checkpoint {
-                    positions: self.next.clone(),
-                    version: CHECKPOINT_VERSION,
-                    body: self.watch.save(),
-                })?;
+                let body = Kept { watch: self.watch.save(), seen: self.seen.as_ref().map(Seen::save) };
+                let body = postcard::to_stdvec(&body).map_err(|error| StoreError::Failed(error.to_string()))?;
+                let checkpoint = Checkpoint { positions: self.next.clone(), version: CHECKPOINT_VERSION, body };
+                self.commit(Step { checkpoint: Some(checkpoint), ..Step::default() })?;
                 self.checkpointed = read;
             }
         }
@@ -139,15 +147,7 @@ impl Desk {
     }
 }
 
-fn incident_of(command: &Command) -> &str {
-    match command {
-        Command::Acknowledge { incident, .. }
-        | Command::Confirm { incident, .. }
-        | Command::Dismiss { incident, .. } => incident,
-    }
-}
-
-fn refused(refusal: duty::Refusal) -> CommandRefused {
+pub(super) fn refused(refusal: duty::Refusal) -> CommandRefused {
     match refusal {
         duty::Refusal::NotFound => CommandRefused::NotFound,
         duty::Refusal::Conflict(why) => CommandRefused::Conflict(why),

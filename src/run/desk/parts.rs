@@ -7,10 +7,11 @@ use crate::duty::view::IncidentView;
 use crate::duty::{Command, Plan, Verdict};
 use crate::index::Writer;
 use crate::intake::{Source, SourceError};
-use crate::ledger::{Store, StoreError};
+use crate::ledger::{DeadLetter, Store, StoreError};
 use crate::metrics::Metrics;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::web::{CommandRefused, TopicView};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -60,8 +61,12 @@ pub struct Parts {
     pub rules: crate::rule::settings::Rules,
     /// Who is called and when.
     pub plan: Plan,
-    /// Search shards.
-    pub index: Writer,
+    /// Search shards, where this process keeps them.
+    pub index: Option<Writer>,
+    /// By what name and for how long it leads; `None` where it alone has the store.
+    pub lead: Option<Lead>,
+    /// Where refused records are published, beside the store.
+    pub publish: Option<Box<dyn Publish>>,
     /// Milliseconds between index commits.
     pub commit_ms: u64,
     /// Counts.
@@ -78,6 +83,67 @@ pub struct Parts {
     pub observer: Observer,
     /// Threads that read texts.
     pub readers: usize,
+}
+
+/// How a desk takes part in the lead among several.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Lead {
+    /// This process, as others see it.
+    pub holder: String,
+    /// How long the lead holds without being renewed.
+    pub holds: Span,
+}
+
+/// Where refused records go beside the store. At least once: one that is published again has the same position.
+pub trait Publish: Send {
+    /// Returns when they are durable there.
+    fn dead_letters(&mut self, letters: &[DeadLetter]) -> Result<(), String>;
+}
+
+/// What another process asks of the leading desk through the store.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask")]
+pub enum AskBody {
+    /// A person's command; refused after `until`, when nobody waits for it any more.
+    Command {
+        /// It.
+        command: Command,
+        /// Until when.
+        until: Instant,
+    },
+    /// Growth and members of an incident's topic.
+    Topic {
+        /// Incident id.
+        incident: String,
+    },
+    /// An entry for the audit.
+    Audit {
+        /// Who.
+        actor: String,
+        /// What.
+        event: Box<Event>,
+    },
+}
+
+/// The answer to an [`AskBody`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum AnswerBody {
+    /// Done: it stands in the ledger up to this entry.
+    Done {
+        /// Number of the last entry.
+        seq: u64,
+    },
+    /// Not done.
+    Refused {
+        /// Why.
+        why: CommandRefused,
+    },
+    /// The topic.
+    Topic {
+        /// It.
+        topic: TopicView,
+    },
 }
 
 /// What of the desk's memory the console shows.
@@ -111,7 +177,7 @@ pub enum DeskError {
     /// The index failed.
     #[error("index: {0}")]
     Index(String),
-    /// A checkpoint cannot be read.
-    #[error("checkpoint: {0}")]
-    Checkpoint(String),
+    /// Refused records could not be published.
+    #[error("publishing dead letters: {0}")]
+    Publish(String),
 }

@@ -22,9 +22,9 @@ fn path(path: &Path) -> &str {
 fn fires(from: usize, to: usize) -> String {
     let places = ["扬子洲镇", "南昌县蒋巷镇", "红谷滩区沙井街道", "青山湖区湖坊镇", "进贤县文港镇", "安义县万埠镇"];
     let mut lines = Vec::new();
-    for one in from..to {
+    for (one, place) in places.iter().enumerate().take(to).skip(from) {
         for witness in 0..4 {
-            let text = format!("{}一栋居民楼着火了，有{}个人被困在楼上，快来救人", places[one], witness + 2);
+            let text = format!("{place}一栋居民楼着火了，有{}个人被困在楼上，快来救人", witness + 2);
             lines.push(mention(&format!("weibo:f{one}-{witness}"), &text, &format!("a{one}-{witness}"), 60));
         }
         for calm in 0..30 {

@@ -3,7 +3,10 @@
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use yuqing::run::{assess, backtest, bench, beside, check, demo, lead, manual, replay, search, serve, user, worker};
+use yuqing::run::{
+    assess, backtest, backup, bench, beside, check, demo, doctor, lead, ledger, manual, replay, search, serve, user,
+    worker,
+};
 use yuqing::settings::Overrides;
 
 #[global_allocator]
@@ -92,6 +95,25 @@ enum Role {
         #[command(subcommand)]
         action: user::Action,
     },
+    /// Whether the house is well: invariants, disk, clock, modes, channels; also beside a running process
+    Doctor,
+    /// The ledger's chain of hashes, and the audit pack
+    Ledger {
+        #[command(subcommand)]
+        action: ledger::Action,
+    },
+    /// Copies ledger, accounts and keys to a new folder, beside a running process
+    Backup {
+        /// New folder
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Puts a backup into a data folder that holds nothing but the intake log
+    Restore {
+        /// Folder of the backup
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
     /// Measures the whole path on generated mentions
     Bench(bench::Options),
     /// Prints the JSON Schema of what goes in or out
@@ -141,6 +163,10 @@ fn hand_over(cli: Cli) -> anyhow::Result<u8> {
         Role::Replay(options) => replay::run(&settings, &overrides, &options, json),
         Role::Backtest(options) => backtest::run(&settings, &overrides, &options, json),
         Role::User { action } => user::run(&settings, &overrides, &action, json),
+        Role::Doctor => doctor::run(&settings, &overrides, json),
+        Role::Ledger { action } => ledger::run(&settings, &overrides, &action, json),
+        Role::Backup { to } => backup::backup(&settings, &overrides, &to, json),
+        Role::Restore { from } => backup::restore(&settings, &overrides, &from, json),
         Role::Bench(options) => bench::run(&settings, &overrides, &options, json),
         Role::Schema(options) => manual::print_schema(&options),
         Role::Completions(options) => manual::print_completions(&options, &mut Cli::command()),

@@ -7,6 +7,7 @@ mod house;
 mod kafka;
 mod kill;
 mod notices;
+mod operations;
 mod public_trust;
 mod quality;
 mod schemas;

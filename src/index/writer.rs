@@ -224,6 +224,11 @@ impl Writer {
         Ok(dropped)
     }
 
+    /// The positions of the index in a folder, read beside its writer.
+    pub fn positions_in(dir: &Path) -> Result<Positions, IndexError> {
+        shards::read_positions(dir)
+    }
+
     fn unwanted(&self, day: Day, id: &str) -> bool {
         self.kept_from.is_some_and(|first| day < first) || self.deleted.holds(id)
     }

@@ -113,6 +113,26 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
     Ok(all)
 }
 
+/// The offsets of the first and of the next record of the log in a folder, read beside its writer; `None` where there
+/// is no log.
+pub fn extent(dir: &Path) -> Result<Option<(u64, u64)>, LogError> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let all = segments(dir)?;
+    let (Some((first, _)), Some((base, path))) = (all.first(), all.last()) else { return Ok(None) };
+    let (end, _) = scan(path, *base, true, &mut |_, _| {}, &mut None)?;
+    Ok(Some((*first, end)))
+}
+
+/// Begins an empty log at an offset, in a folder without one: for a store that was restored where the log was lost.
+pub fn begin(dir: &Path, offset: u64) -> Result<(), LogError> {
+    std::fs::create_dir_all(dir).map_err(disk("making", dir))?;
+    let path = segment(dir, offset);
+    File::create_new(&path).and_then(|file| file.sync_all()).map_err(disk("making", &path))?;
+    sync_folder(dir)
+}
+
 fn sync_folder(dir: &Path) -> Result<(), LogError> {
     File::open(dir).and_then(|folder| folder.sync_all()).map_err(disk("syncing", dir))
 }

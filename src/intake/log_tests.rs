@@ -113,3 +113,16 @@ fn dropped_segments_are_a_gap() {
     Log::open_with(dir.path(), 100, &mut |offset, _| offsets.push(offset)).unwrap();
     assert_eq!(offsets, (first..10).collect::<Vec<_>>());
 }
+
+#[test]
+fn nothing_past_the_hold_is_given_until_it_is_lifted() {
+    let dir = tempfile::tempdir().unwrap();
+    ten(dir.path());
+    let (log, ..) = open(dir.path()).unwrap();
+    let mut source = log.source().unwrap();
+    source.hold_at(Some(at(4)));
+    assert_eq!(source.poll(100, Span(0)).unwrap().len(), 4, "one batch never crosses from decided to undecided");
+    assert!(source.poll(100, Span(0)).unwrap().is_empty() && !source.at_end());
+    source.hold_at(None);
+    assert_eq!(source.poll(100, Span(0)).unwrap()[0].position.offset, 4);
+}

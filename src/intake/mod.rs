@@ -139,6 +139,8 @@ pub enum Answer {
     UnknownCoding(String),
     /// Full queue: 429 with this many seconds to wait.
     Busy(u64),
+    /// No room on the disk: 503 with this many seconds to wait.
+    NoRoom(u64),
     /// The log failed; the process stops: 503.
     Failed(String),
 }

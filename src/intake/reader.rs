@@ -20,6 +20,8 @@ pub struct LogSource {
     dir: PathBuf,
     durable: Arc<Durable>,
     next: u64,
+    /// Gives no record at or past this.
+    hold: Option<u64>,
     open: Option<BufReader<File>>,
 }
 
@@ -30,7 +32,7 @@ fn failed(doing: &str, fault: impl std::fmt::Display) -> SourceError {
 impl LogSource {
     pub(super) fn open(dir: PathBuf, durable: Arc<Durable>) -> Result<LogSource, LogError> {
         let next = segments(&dir)?.first().map_or(0, |first| first.0);
-        Ok(LogSource { dir, durable, next, open: None })
+        Ok(LogSource { dir, durable, next, hold: None, open: None })
     }
 
     fn position(&self, offset: u64) -> Position {
@@ -87,8 +89,9 @@ impl Source for LogSource {
         Ok(Positions::from(vec![self.position(first)]))
     }
 
-    // One partition has one order, whatever was decided.
-    fn hold_at(&mut self, _ends: Option<Positions>) {}
+    fn hold_at(&mut self, ends: Option<Positions>) {
+        self.hold = ends.map(|ends| ends.next(STREAM, 0));
+    }
 
     fn report(&mut self, _done: &Positions) {}
 
@@ -109,6 +112,7 @@ impl Source for LogSource {
 
     fn poll(&mut self, max: usize, wait: Span) -> Result<Vec<Record>, SourceError> {
         let end = self.durable.wait_past(self.next, Duration::from_millis(wait.0.max(0) as u64));
+        let end = self.hold.map_or(end, |hold| end.min(hold));
         let count = end.saturating_sub(self.next).min(max as u64);
         (0..count).map(|_| self.one()).collect()
     }

@@ -38,12 +38,38 @@ fn canonical(value: &serde_json::Value, out: &mut String) {
     }
 }
 
-/// Hash of an entry: that of the one before, and the canonical JSON of the entry as stored.
-fn chain(before: &str, seq: u64, at: &str, actor: &str, event: &str) -> String {
+/// What the hash of an entry covers beside the hash before it: the canonical JSON of the entry as stored.
+fn body(seq: u64, at: &str, actor: &str, event: &str) -> String {
     let (at, actor) = (serde_json::Value::from(at), serde_json::Value::from(actor));
-    let body = format!("{{\"actor\":{actor},\"at\":{at},\"event\":{event},\"seq\":{seq}}}");
+    format!("{{\"actor\":{actor},\"at\":{at},\"event\":{event},\"seq\":{seq}}}")
+}
+
+/// SHA-256 of the hash before and a body, hex.
+fn digest(before: &str, body: &str) -> String {
     let hash = Sha256::new().chain_update(before.as_bytes()).chain_update(body.as_bytes()).finalize();
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hash of an entry: that of the one before, and the canonical JSON of the entry as stored.
+fn chain(before: &str, seq: u64, at: &str, actor: &str, event: &str) -> String {
+    digest(before, &body(seq, at, actor, event))
+}
+
+/// Checks one line of an audit pack ([`super::Store::lines`]) against the entry before it; gives its number and hash.
+pub fn check_line(line: &str, (seq, before): (u64, &str)) -> Result<(u64, String), StoreError> {
+    let broken = |detail: &str| StoreError::Broken { seq: seq + 1, detail: detail.to_owned() };
+    let (body, hash) = line
+        .strip_suffix("\"}")
+        .and_then(|line| line.rsplit_once(",\"hash\":\""))
+        .ok_or_else(|| broken("its line does not end with its hash"))?;
+    let body = format!("{body}}}");
+    let number = serde_json::from_str::<serde_json::Value>(&body).ok().and_then(|body| body["seq"].as_u64());
+    match number {
+        None => Err(broken("its line cannot be read")),
+        Some(number) if number != seq + 1 => Err(broken("it is missing")),
+        Some(_) if digest(before, &body) != hash => Err(broken("its hash does not fit")),
+        Some(number) => Ok((number, hash.to_owned())),
+    }
 }
 
 /// An entry as its row has it.
@@ -134,6 +160,13 @@ impl Stored {
             return Err(broken("its hash does not fit"));
         }
         Ok(())
+    }
+
+    /// Its line in an audit pack: what its hash covers, and the hash as the last field.
+    pub(super) fn line(&self) -> String {
+        let mut line = body(self.seq, &self.at, &self.actor, &self.event);
+        line.pop();
+        format!("{line},\"hash\":\"{}\"}}", self.hash)
     }
 
     /// The entry itself.

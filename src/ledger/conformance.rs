@@ -1,7 +1,7 @@
 //! What every store must hold to: run by the tests of each against an empty store. Panics where one does not.
 
 use crate::duty::event::Event;
-use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Positions, Step, Store, StoreError};
+use crate::ledger::{Checkpoint, DeadLetter, Evidence, Position, Positions, Step, Store, StoreError, check_line};
 use crate::mention::RefusalCode;
 use crate::time::{Day, Instant, Span};
 
@@ -58,6 +58,30 @@ pub fn run(store: &dyn Store) {
     what_was_asked_is_answered_once(store);
     evidence_of_a_deleted_mention_goes(store);
     salts_go_for_good(store);
+    evidence_of_one_incident_goes(store);
+    lines_hold_their_own_hashes(store);
+}
+
+fn evidence_of_one_incident_goes(store: &dyn Store) {
+    let mut step = Step { evidence: full_step(7, 8).evidence, ..Step::default() };
+    step.evidence[0].incident = "I-1001-03".to_owned();
+    store.commit(step).expect("commits");
+    assert_eq!(store.destroy_evidence("I-1001-03").expect("destroys"), 1);
+    assert_eq!(store.destroy_evidence("I-1001-03").expect("destroys"), 0, "said once");
+    assert_eq!(store.evidence("I-1001-03", 10).expect("reads"), []);
+    seen(store);
+}
+
+fn lines_hold_their_own_hashes(store: &dyn Store) {
+    let mut last = (0, String::new());
+    for (line, entry) in store.lines(0, 10).expect("reads").iter().zip(store.entries(0, 10).expect("reads")) {
+        last = check_line(line, (last.0, &last.1)).expect("fits");
+        assert_eq!(last, (entry.seq, entry.hash.clone()));
+        let read: crate::duty::event::Entry = serde_json::from_str(line).expect("a line is an entry");
+        assert_eq!(read, entry);
+    }
+    assert_eq!(last.0, 2);
+    assert_eq!(store.lines(1, 10).expect("reads").len(), 1);
 }
 
 /// Several partitions move together or not at all.

@@ -2,14 +2,17 @@
 //! and checkpoint that one step decided, in one transaction. [`Store`] is the narrow trait; SQLite and PostgreSQL pass
 //! one conformance suite.
 
+mod advice;
 mod chain;
 pub mod conformance;
+pub mod invariants;
 pub mod migrate;
 pub mod model;
 pub mod postgres;
 pub mod sqlite;
 
-pub use chain::Stored;
+pub use advice::{Advice, Severity};
+pub use chain::{Stored, check_line};
 
 use crate::duty::event::{Entry, Event};
 use crate::mention::RefusalCode;
@@ -215,6 +218,8 @@ pub trait Store: Send + Sync {
     fn commit(&self, step: Step) -> Result<Vec<Entry>, StoreError>;
     /// Up to `limit` entries with `seq > after`, in order.
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError>;
+    /// The same entries as lines of an audit pack, exactly as their hashes cover them ([`check_line`]).
+    fn lines(&self, after: u64, limit: usize) -> Result<Vec<String>, StoreError>;
     /// Next offset of a partition; 0 where none is stored.
     fn position(&self, stream: &str, partition: i32) -> Result<u64, StoreError>;
     /// The last checkpoint.
@@ -227,6 +232,8 @@ pub trait Store: Send + Sync {
     fn dead_letter_counts(&self) -> Result<Vec<(RefusalCode, u64)>, StoreError>;
     /// Evidence of an incident, in the order in which it was kept.
     fn evidence(&self, incident: &str, limit: usize) -> Result<Vec<Evidence>, StoreError>;
+    /// Destroys the evidence of an incident; gives how many pieces went. Its entries in the ledger stay.
+    fn destroy_evidence(&self, incident: &str) -> Result<u64, StoreError>;
     /// The salt of a day's source keys: made on first use, `None` once destroyed.
     fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError>;
     /// A secret of the installation by name, made on first use: every process of the house has the same.

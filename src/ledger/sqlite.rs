@@ -94,6 +94,28 @@ impl Sqlite {
         Ok(Sqlite { connection: Mutex::new(connection), _lock: None })
     }
 
+    /// Copies the store of a folder into a new file by SQLite's online backup, beside whoever writes. The salts of
+    /// source keys stay behind: they must be gone in two days, wherever copies lie.
+    pub fn copy(dir: &Path, to: &Path) -> Result<(), StoreError> {
+        let from = Sqlite::open_read_only(dir)?;
+        let mut copy = Connection::open(to)?;
+        // All pages in one step: one snapshot, which a writer beside neither waits for nor makes begin anew.
+        let step = rusqlite::backup::Backup::new(&*from.connection()?, &mut copy)?.step(-1)?;
+        if step != rusqlite::backup::StepResult::Done {
+            return Err(failed(format!("the copy did not end: {step:?}")));
+        }
+        copy.pragma_update(None, "journal_mode", "delete")?;
+        copy.pragma_update(None, "secure_delete", true)?;
+        copy.execute("DELETE FROM salts WHERE salt IS NOT NULL", [])?;
+        Ok(())
+    }
+
+    /// SQLite's own check of every page; what it finds is an error.
+    pub fn check_pages(&self) -> Result<(), StoreError> {
+        let found: String = self.connection()?.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if found == "ok" { Ok(()) } else { Err(failed(found)) }
+    }
+
     fn connection(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
         self.connection.lock().map_err(|_| failed("a writer died in the middle of a step"))
     }
@@ -228,6 +250,11 @@ fn keep(store: &Transaction<'_>, evidence: &[Evidence]) -> Result<(), StoreError
     Ok(())
 }
 
+/// What was destroyed must not linger in the write-ahead log; `secure_delete` zeroes it in the file.
+fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+}
+
 fn mark(store: &Transaction<'_>, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     let positions = serde_json::to_string(&checkpoint.positions).map_err(failed)?;
     store.execute(
@@ -264,6 +291,10 @@ impl Store for Sqlite {
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
         let rows = stored_rows(&*self.connection()?, after, limit)?;
         rows.into_iter().map(Stored::entry).collect()
+    }
+
+    fn lines(&self, after: u64, limit: usize) -> Result<Vec<String>, StoreError> {
+        Ok(stored_rows(&*self.connection()?, after, limit)?.iter().map(Stored::line).collect())
     }
 
     fn position(&self, stream: &str, partition: i32) -> Result<u64, StoreError> {
@@ -321,6 +352,14 @@ impl Store for Sqlite {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    fn destroy_evidence(&self, incident: &str) -> Result<u64, StoreError> {
+        let gone = self.write(|store| Ok(store.execute("DELETE FROM evidence WHERE incident = ?1", [incident])?))?;
+        if gone > 0 {
+            truncate_log(&*self.connection()?)?;
+        }
+        u64::try_from(gone).map_err(failed)
+    }
+
     fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError> {
         self.write(|store| {
             let sql = "SELECT salt FROM salts WHERE day = ?1";
@@ -357,9 +396,7 @@ impl Store for Sqlite {
             Ok(days)
         })?;
         if !days.is_empty() {
-            // The bytes must not linger in the write-ahead log; `secure_delete` zeroes them in the file.
-            let connection = self.connection()?;
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            truncate_log(&*self.connection()?)?;
         }
         Ok(days.into_iter().map(Day).collect())
     }

@@ -7,7 +7,9 @@ use crate::intake::{Intake, Salts, Source, folder};
 use crate::ledger::Store;
 use crate::metrics::Metrics;
 use crate::run::desk::{Ask, Desk, Observer, Parts, Progress, Publish, Shown};
+use crate::run::disk::DiskGuard;
 use crate::run::house::Rooms;
+use crate::run::keep::{self, Kept};
 use crate::run::{open, tables};
 use crate::settings::Settings;
 use crate::web::accounts::Bootstrap;
@@ -52,7 +54,8 @@ pub struct App {
 impl App {
     /// Opens everything and starts listening.
     pub async fn start(settings: Settings, clock: Clock, observer: Observer) -> anyhow::Result<App> {
-        std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
+        own_folder(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
+        let disk = DiskGuard::start(&settings.data, settings.disk)?;
         let tables = tables::load(&settings.sources).map_err(|faults| anyhow::anyhow!("{}", join(&faults)))?;
         let metrics = Arc::new(Metrics::new()?);
         let store = open::store(&settings)?;
@@ -129,6 +132,7 @@ impl App {
             names: tables.names,
             on_duty: settings.on_duty.clone(),
             channels: settings.channels.names().map(str::to_owned).collect(),
+            disk: disk.clone(),
             ready_at,
             elsewhere: settings.kafka.as_ref().map(|kafka| kafka.topics.join(", ")),
         };
@@ -154,7 +158,10 @@ impl App {
         let sender = Senders { channels: settings.channels.clone(), clock: clock.clone(), asks: asks.clone(), links };
         tokio::spawn(send(notices, sender));
         let forgetting = stopped.clone();
-        tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), stopped));
+        let kept =
+            Kept { data: settings.data.clone(), keep: settings.keep, store: store.clone(), clock: clock.clone() };
+        tokio::spawn(keep::daily(kept, intake.clone(), stopped.clone()));
+        tokio::spawn(sweep(intake.clone(), settings.inbox.clone(), disk, stopped));
         tokio::spawn(forget(store, clock, forgetting));
         Ok(App { addr, bootstrap, progress, searcher, intake, asks, desk: Some(desk), failed, stop })
     }
@@ -185,6 +192,12 @@ impl App {
             tracing::error!("the desk could not be joined");
         }
     }
+}
+
+/// Makes the data folder for this account alone; one that is there stays as it is.
+fn own_folder(data: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
 }
 
 /// Binds the one port; the error names it.
@@ -257,10 +270,11 @@ pub async fn send(mut notices: mpsc::Receiver<Notice>, senders: Senders) {
 }
 
 /// Feeds the watched folder through the same door.
-async fn sweep(intake: Intake, inbox: std::path::PathBuf, mut stopped: watch::Receiver<bool>) {
+async fn sweep(intake: Intake, inbox: std::path::PathBuf, disk: Arc<DiskGuard>, mut stopped: watch::Receiver<bool>) {
     loop {
-        let (intake, inbox) = (intake.clone(), inbox.clone());
-        match tokio::task::spawn_blocking(move || folder::sweep(&intake, &inbox)).await {
+        let (intake, inbox, disk) = (intake.clone(), inbox.clone(), disk.clone());
+        let look = move || if disk.paused() { Ok(Vec::new()) } else { folder::sweep(&intake, &inbox) };
+        match tokio::task::spawn_blocking(look).await {
             Ok(Ok(swept)) => swept.iter().for_each(|file| tracing::info!(?file, "a file was taken")),
             Ok(Err(error)) => tracing::warn!(%error, "the watched folder cannot be read"),
             Err(_) => return,

@@ -9,6 +9,7 @@ use crate::intake::{Answer, Intake};
 use crate::ledger::{Evidence, Store};
 use crate::metrics::Metrics;
 use crate::run::desk::{Ask, Progress, Shown};
+use crate::run::disk::DiskGuard;
 use crate::run::search::Casebook;
 use crate::time::Instant;
 use crate::web::{Answering, CommandRefused, House, TopicView, View};
@@ -18,6 +19,9 @@ use tokio::sync::{oneshot, watch};
 
 /// Evidence shown on a page.
 const EVIDENCE_SHOWN: usize = 200;
+
+/// Seconds after which a sender comes back when the disk had no room: somebody has to make some.
+const NO_ROOM_S: u64 = 30;
 
 /// Everything the door needs.
 pub struct Rooms {
@@ -47,6 +51,8 @@ pub struct Rooms {
     pub channels: Vec<String>,
     /// Names for people of codes.
     pub names: std::collections::BTreeMap<String, String>,
+    /// Whether there is room for mentions.
+    pub disk: Arc<DiskGuard>,
     /// Offset that had to be read before this process was ready.
     pub ready_at: u64,
     /// Topics that mentions come from instead of this door.
@@ -166,11 +172,14 @@ impl House for Rooms {
     }
 
     fn mentions<'a>(&'a self, json: bool, coding: Option<String>, body: Vec<u8>) -> Answering<'a, Answer> {
-        let (intake, now) = (self.intake.clone(), self.clock.now());
+        let (intake, now, disk) = (self.intake.clone(), self.clock.now(), self.disk.clone());
         let elsewhere = self.elsewhere.clone();
         Box::pin(async move {
             if let Some(topics) = elsewhere {
                 return Answer::Failed(format!("this house takes mentions from Kafka; send them to {topics}"));
+            }
+            if disk.paused() {
+                return Answer::NoRoom(NO_ROOM_S);
             }
             let taken = tokio::task::spawn_blocking(move || intake.offer(json, coding.as_deref(), &body, now)).await;
             taken.unwrap_or_else(|_| Answer::Failed("the intake stopped".to_owned()))

@@ -13,12 +13,38 @@ use crate::duty::plan::{self, Plan};
 use crate::intake::kafka::KafkaConfig;
 use crate::lexicon::{Fault, Sources};
 use crate::outlet::Channels;
+use crate::time::Span;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The default pipeline, for a program started outside its repository.
 pub const LOCAL: &str = include_str!("../../pipelines/local.toml");
+
+/// Limits of free disk space, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// Below this mentions wait outside.
+    pub pause_below: u64,
+    /// Below this the ballast is given up.
+    pub stop_below: u64,
+    /// Reserve for the ledger.
+    pub ballast: u64,
+}
+
+/// How long what is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keep {
+    /// Records of the intake log after everything has passed them.
+    pub stream: Span,
+    /// Mentions in the index.
+    pub index: Span,
+    /// Evidence after its incident ended.
+    pub evidence: Span,
+}
+
+/// Largest number of MiB in the settings: a pebibyte; beyond it a number is a slip of the pen.
+const MOST_MB: u64 = 1 << 30;
 
 /// Settings as meant.
 #[derive(Clone)]
@@ -37,6 +63,10 @@ pub struct Settings {
     pub index_commit_ms: u64,
     /// Bytes of the shard writers' buffers.
     pub index_memory: usize,
+    /// Limits of free disk space.
+    pub disk: Disk,
+    /// How long what is kept.
+    pub keep: Keep,
     /// Who is called and when.
     pub plan: Plan,
     /// Where notices go.
@@ -83,6 +113,25 @@ pub fn load(files: &[PathBuf], overrides: &Overrides) -> Result<Settings, Vec<Fa
     check(raw, overrides, faults)
 }
 
+/// Faults of `[disk]` and `[keep]`.
+fn room(raw: &Raw) -> Vec<(&'static str, String)> {
+    let mut faults = Vec::new();
+    let (disk, keep) = (&raw.disk, &raw.keep);
+    if disk.stop_below_mb >= disk.pause_below_mb || disk.pause_below_mb > MOST_MB {
+        faults.push(("disk", format!("stop_below_mb must be less than pause_below_mb, that at most {MOST_MB}")));
+    }
+    if disk.ballast_mb > MOST_MB {
+        faults.push(("disk", format!("ballast_mb must be at most {MOST_MB}")));
+    }
+    if !(7..=3_650).contains(&keep.stream_days) {
+        faults.push(("keep", "stream_days must be from 7 to 3650: a lost index is read from it again".to_owned()));
+    }
+    if !(1..=3_650).contains(&keep.index_days) || !(1..=3_650).contains(&keep.evidence_days) {
+        faults.push(("keep", "index_days and evidence_days must be from 1 to 3650".to_owned()));
+    }
+    faults
+}
+
 fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Settings, Vec<Fault>> {
     let mut fault = |place: &(String, usize), detail: String| {
         faults.push(Fault { file: place.0.clone(), line: place.1, detail });
@@ -103,6 +152,7 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
     if !(50..=60_000).contains(&raw.index.commit_ms) {
         fault(&raw.place("index"), "commit_ms must be from 50 to 60000".to_owned());
     }
+    room(&raw).into_iter().for_each(|(section, detail)| fault(&raw.place(section), detail));
     let public_url = raw.outlet.public_url.clone().filter(|url| !url.is_empty());
     let names: Vec<String> = raw.channels.iter().map(|channel| channel.name.clone()).collect();
     let plan = match plan::check(raw.plan()) {
@@ -176,6 +226,16 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
             open_intake,
             index_commit_ms: raw.index.commit_ms,
             index_memory: raw.index.memory_mb << 20,
+            disk: Disk {
+                pause_below: raw.disk.pause_below_mb << 20,
+                stop_below: raw.disk.stop_below_mb << 20,
+                ballast: raw.disk.ballast_mb << 20,
+            },
+            keep: Keep {
+                stream: Span::days(raw.keep.stream_days.into()),
+                index: Span::days(raw.keep.index_days.into()),
+                evidence: Span::days(raw.keep.evidence_days.into()),
+            },
             plan,
             channels: Arc::new(channels),
             on_duty: raw.officers.iter().map(|officer| (officer.role.clone(), officer.name.clone())).collect(),
@@ -185,5 +245,24 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
             lead: (holder, raw.desk.lease_ms),
         }),
         _ => Err(faults),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_disk_and_time_are_checked() {
+        let faults = |text: &str| {
+            let mut raw = Raw::default();
+            assert!(read("a.toml", text, &mut raw).is_empty(), "{text}");
+            room(&raw).len()
+        };
+        assert_eq!(faults(LOCAL), 0, "the default holds");
+        assert_eq!(faults("[disk]\npause_below_mb = 100\nstop_below_mb = 100"), 1);
+        assert_eq!(faults("[disk]\nballast_mb = 9000000000"), 1);
+        assert_eq!(faults("[keep]\nstream_days = 6"), 1);
+        assert_eq!(faults("[keep]\nindex_days = 0\nevidence_days = 0"), 1);
     }
 }

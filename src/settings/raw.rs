@@ -38,6 +38,45 @@ impl Default for IndexRaw {
     }
 }
 
+/// `[disk]`, in MiB.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskRaw {
+    /// Below this much free space mentions wait outside.
+    pub pause_below_mb: u64,
+    /// Below this much the ballast is given up.
+    pub stop_below_mb: u64,
+    /// Reserve for the ledger.
+    pub ballast_mb: u64,
+}
+
+impl Default for DiskRaw {
+    /// Two GiB: a day of a large city's mentions, or all bodies at the doors with an index merge beside them. Half a
+    /// GiB: the merges that are under way. 64 MiB: twenty thousand ledger entries with their write-ahead log.
+    fn default() -> DiskRaw {
+        DiskRaw { pause_below_mb: 2_048, stop_below_mb: 512, ballast_mb: 64 }
+    }
+}
+
+/// `[keep]`, in days.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepRaw {
+    /// Records of the intake log after everything has passed them.
+    pub stream_days: u32,
+    /// Mentions in the index.
+    pub index_days: u32,
+    /// Evidence after its incident ended.
+    pub evidence_days: u32,
+}
+
+impl Default for KeepRaw {
+    /// Texts that no incident rests on for 30 days, linked ones 180 days past the end (public-trust rule 6).
+    fn default() -> KeepRaw {
+        KeepRaw { stream_days: 7, index_days: 30, evidence_days: 180 }
+    }
+}
+
 /// `[duty]`.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -107,6 +146,10 @@ pub struct Raw {
     pub intake: IntakeRaw,
     /// `[index]`.
     pub index: IndexRaw,
+    /// `[disk]`.
+    pub disk: DiskRaw,
+    /// `[keep]`.
+    pub keep: KeepRaw,
     /// `[duty]`.
     pub duty: DutyRaw,
     /// `[[officers]]`.
@@ -181,6 +224,8 @@ pub fn read(file: &str, text: &str, raw: &mut Raw) -> Vec<Fault> {
             "listen" => set(value).map(|it| raw.listen = it),
             "intake" => set(value).map(|it| raw.intake = it),
             "index" => set(value).map(|it| raw.index = it),
+            "disk" => set(value).map(|it| raw.disk = it),
+            "keep" => set(value).map(|it| raw.keep = it),
             "duty" => set(value).map(|it| raw.duty = it),
             "outlet" => set(value).map(|it| raw.outlet = it),
             "store" => set(value).map(|it| raw.store = it),

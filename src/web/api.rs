@@ -60,6 +60,9 @@ pub(super) async fn mentions(State(door): State<Door>, headers: HeaderMap, body:
         Answer::Undecodable(why) => Err(Problem::bad_request(why)),
         Answer::UnknownCoding(why) => Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)),
         Answer::Busy(seconds) => Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "the queue is full").after(seconds)),
+        Answer::NoRoom(seconds) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage: the disk is nearly full").after(seconds))
+        }
         Answer::Failed(why) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)),
     }
 }

@@ -52,9 +52,11 @@ impl Desk {
         let indexed = parts.index.as_ref().map(|index| index.positions().clone());
         let repeats = parts.source.repeats();
         let fresh = || (Watch::new(parts.rules.clone()), repeats.then(|| Seen::new(SEEN)), Positions::default());
+        let mut next = parts.source.partitions()?;
         let kept = parts.store.checkpoint()?.filter(|kept| {
-            // A shard was lost: topics are needed from the stream's start to index them again.
-            kept.version == CHECKPOINT_VERSION && indexed.as_ref().is_none_or(|held| held.covers(&kept.positions))
+            // A shard was lost: topics are needed from the stream's start to index them again, where that is still there.
+            let held = indexed.as_ref().is_none_or(|held| held.covers(&kept.positions));
+            kept.version == CHECKPOINT_VERSION && (held || next.covers(&kept.positions))
         });
         let loaded = kept.and_then(|kept| {
             let body: Kept = postcard::from_bytes(&kept.body).ok()?;
@@ -67,7 +69,6 @@ impl Desk {
             Some((watch, seen, kept.positions))
         });
         let (watch, seen, from) = loaded.unwrap_or_else(fresh);
-        let mut next = parts.source.partitions()?;
         gaps(&next, &parts.store.positions()?)?;
         next.raise(&from);
         parts.source.seek(&next)?;

@@ -1,0 +1,117 @@
+//! `yuqing ledger`: checks the chain of hashes, and writes the audit pack that can be checked without a database.
+//!
+//! A line of the pack is what the hash of an entry covers, with that hash as the last field: SHA-256 of the hash before
+//! and of the line without `,"hash":"…"`. So anybody can check it with ten lines of script.
+
+use crate::ledger::sqlite::Sqlite;
+use crate::ledger::{Store, StoreError, check_line};
+use crate::run::{say, settings};
+use crate::settings::Overrides;
+use anyhow::Context;
+use serde_json::json;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Entries read at once.
+const PAGE: usize = 4_096;
+
+/// What to do.
+#[derive(clap::Subcommand, Debug)]
+pub enum Action {
+    /// Checks every entry's hash, beside a running process or not; exit code 1 where one does not fit
+    Verify {
+        /// An audit pack instead of the ledger
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Writes every entry with its hash: JSON lines that `ledger verify --file` checks
+    Export {
+        /// New file
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+}
+
+/// Exit code 0; 1 where the chain is broken.
+pub fn run(files: &[PathBuf], overrides: &Overrides, action: &Action, json: bool) -> anyhow::Result<u8> {
+    let ended = match action {
+        Action::Verify { file: Some(file) } => verify_file(file)?,
+        Action::Verify { file: None } => whole(&open(files, overrides)?)?,
+        Action::Export { to } => export(&open(files, overrides)?, to)?,
+    };
+    match &ended {
+        Ok((entries, hash)) if json => say(&json!({"type": "ledger", "entries": entries, "hash": hash, "ok": true})),
+        Ok((entries, hash)) => println!("{entries} entries, chain whole, last hash {hash}"),
+        Err((seq, detail)) if json => {
+            say(&json!({"type": "ledger", "ok": false, "first_bad": seq, "detail": detail}));
+        }
+        Err((seq, detail)) => println!("BROKEN: entry {seq} is not what was written: {detail}"),
+    }
+    Ok(u8::from(ended.is_err()))
+}
+
+/// Number and hash of the last entry, or the first bad one and what is wrong with it.
+type Chain = Result<(u64, String), (u64, String)>;
+
+fn open(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Sqlite> {
+    let data = settings(files, overrides)?.data;
+    Sqlite::open_read_only(&data).with_context(|| format!("no ledger can be read in {}", data.display()))
+}
+
+fn told(error: StoreError) -> anyhow::Result<Chain> {
+    match error {
+        StoreError::Broken { seq, detail } => Ok(Err((seq, detail))),
+        other => Err(other.into()),
+    }
+}
+
+/// Checks the entries of a store, and that each can still be read.
+fn whole(store: &dyn Store) -> anyhow::Result<Chain> {
+    match store.verify() {
+        Ok(entries) => {
+            let last = store.entries(entries.saturating_sub(1), 1)?.pop();
+            Ok(Ok((entries, last.map_or_else(String::new, |entry| entry.hash))))
+        }
+        Err(error) => told(error),
+    }
+}
+
+/// Checks an audit pack line by line.
+pub fn verify_file(path: &Path) -> anyhow::Result<Chain> {
+    let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut last = (0, String::new());
+    for line in BufReader::new(file).lines() {
+        match check_line(&line?, (last.0, &last.1)) {
+            Ok(next) => last = next,
+            Err(error) => return told(error),
+        }
+    }
+    Ok(Ok(last))
+}
+
+/// Writes the pack under another name, checks it, and gives it its name; a chain that is broken is not exported.
+fn export(store: &dyn Store, to: &Path) -> anyhow::Result<Chain> {
+    anyhow::ensure!(!to.exists(), "{} is there already", to.display());
+    let part = to.with_added_extension("part");
+    let mut out =
+        BufWriter::new(std::fs::File::create(&part).with_context(|| format!("cannot make {}", part.display()))?);
+    let mut after = 0;
+    loop {
+        let lines = store.lines(after, PAGE)?;
+        if lines.is_empty() {
+            break;
+        }
+        after += lines.len() as u64;
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+    }
+    out.into_inner()?.sync_all()?;
+    let checked = verify_file(&part)?;
+    if checked.is_ok() {
+        std::fs::rename(&part, to)?;
+    } else {
+        std::fs::remove_file(&part)?;
+    }
+    Ok(checked)
+}

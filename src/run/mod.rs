@@ -9,6 +9,7 @@ pub mod day;
 pub mod demo;
 pub mod desk;
 pub mod house;
+pub mod readers;
 pub mod replay;
 pub mod search;
 pub mod serve;

@@ -139,7 +139,7 @@ fn words_and_bare_text_leave_punctuation_out() {
     assert_eq!(reading.bare, "今天pm25高第二段");
     let words: Vec<&str> = reading.words.split(crate::text::SEPARATOR).collect();
     assert!(words.iter().all(|word| word.chars().any(char::is_alphanumeric)));
-    assert!(words.contains(&"今天") && words.contains(&"第二"));
+    assert!(words.contains(&"今天") && words.iter().any(|word| word.starts_with("第二")));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::limits;
 use crate::rule::watch::Watch;
 use crate::run::backtest::peak_rss;
 use crate::run::day::Day;
-use crate::run::readers::read_all;
+use crate::run::readers::{self, read_all};
 use crate::run::{app, say, settings, tables};
 use crate::settings::Overrides;
 use crate::time::Span;
@@ -179,13 +179,21 @@ impl Line {
     fn step(&mut self, records: Vec<Record>) -> anyhow::Result<()> {
         let from = self.next;
         self.next += records.len() as u64;
-        let mut read = read_all(&self.reader, records, self.threads);
+        let (reader, threads) = (&self.reader, self.threads);
+        let mut read = self.spent.two([Stage::Text, Stage::Assess], || {
+            let before = readers::spent();
+            let read = read_all(reader, records, threads);
+            let now = readers::spent();
+            // On further threads hardly anything has happened yet, and those keep accounts of their own.
+            (read, [0, 1].map(|at: usize| (now[at] - before[at]) as f64))
+        });
         loop {
-            let (watch, index, spent) = (&mut self.watch, &mut self.index, &mut self.spent);
-            let (mut fold, mut heat) = (0.0, 0.0);
-            let mut taken = Vec::with_capacity(LOOK);
-            let folding = || {
+            let (watch, index) = (&mut self.watch, &mut self.index);
+            let (taken, seen) = self.spent.two([Stage::Fold, Stage::Heat], || {
+                let (mut fold, mut heat) = (0.0, 0.0);
+                let (mut taken, mut seen) = (Vec::with_capacity(LOOK), 0);
                 for (record, reading) in read.by_ref().take(LOOK) {
+                    seen += 1;
                     let (Body::Mention(mention), Some(reading)) = (record.body, reading) else { continue };
                     if reading.assessment.person_in_danger {
                         lap(&mut heat, || watch.take(&mention, &reading));
@@ -195,10 +203,9 @@ impl Line {
                     let topic = lap(&mut heat, || watch.judge(&mention, &reading, folded)).topic;
                     taken.push((record.position, mention, reading, topic));
                 }
-            };
-            let both = spent.look(folding);
-            spent.share(both, [(Stage::Fold, fold), (Stage::Heat, heat)]);
-            if taken.is_empty() {
+                ((taken, seen), [fold, heat])
+            });
+            if seen == 0 {
                 break;
             }
             for (at, mention, reading, topic) in taken {

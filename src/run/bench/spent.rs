@@ -82,18 +82,19 @@ impl Spent {
     }
 
     /// Puts seconds down to two stages, as they took time by the clock on the wall.
-    pub fn share(&mut self, seconds: f64, stages: [(Stage, f64); 2]) {
+    fn share(&mut self, seconds: f64, stages: [(Stage, f64); 2]) {
         let all: f64 = stages.iter().map(|stage| stage.1).sum();
         for (stage, part) in stages.into_iter().filter(|_| all > 0.0) {
             self.add(stage, seconds * part / all);
         }
     }
 
-    /// Seconds of this thread that work takes.
-    pub fn look<T>(&mut self, work: impl FnOnce() -> T) -> f64 {
+    /// Work of this thread that is two stages'; it gives how long each took by the clock on the wall.
+    pub fn two<T>(&mut self, stages: [Stage; 2], work: impl FnOnce() -> (T, [f64; 2])) -> T {
         let before = thread();
-        work();
-        thread() - before
+        let (done, took) = work();
+        self.share(thread() - before, [(stages[0], took[0]), (stages[1], took[1])]);
+        done
     }
 
     /// Work of this thread that is one stage's.

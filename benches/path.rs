@@ -52,15 +52,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut topics = Vec::with_capacity(mentions.len());
         let read = mentions.iter().zip(&readings);
         let folding = lap(|| topics.extend(read.map(|(mention, reading)| watch.take(mention, reading).topic)));
-        let mut result = Ok(());
-        let indexing = lap(|| {
-            for ((mention, reading), topic) in mentions.iter().zip(&readings).zip(&topics) {
-                result = result.and_then(|()| index.add(&next, mention, reading, *topic));
-                next.offset += 1;
-            }
-            result = result.and_then(|()| index.commit(&Positions::from(vec![next.clone()])));
-        });
-        result?;
+        let started = Stopwatch::now();
+        for ((mention, reading), topic) in mentions.iter().zip(&readings).zip(&topics) {
+            index.add(&next, mention, reading, *topic)?;
+            next.offset += 1;
+        }
+        index.commit(&Positions::from(vec![next.clone()]))?;
+        let indexing = started.elapsed().as_secs_f64();
         if round > 0 {
             whole.push((door + text + assessing + folding + indexing) / jieba);
             fold.push(folding / text);

@@ -134,7 +134,7 @@ pub(super) fn author(value: Option<&Value<'_>>) -> Step<Author> {
 /// What an author is called in a record that may be anything.
 pub(super) fn author_names(value: Option<&Value<'_>>) -> Vec<String> {
     let Some(Value::Object(author)) = value else { return Vec::new() };
-    ["id", "name"].iter().filter_map(|field| name_or_number(field, author.get(*field)).ok().flatten()).collect()
+    ["id", "name"].iter().filter_map(|field| name_or_number(field, author.get(field)).ok().flatten()).collect()
 }
 
 pub(super) fn parent(value: Option<&Value<'_>>) -> Step<(Option<Parent>, Option<String>)> {

@@ -10,7 +10,7 @@ mod reader;
 #[cfg(test)]
 pub(crate) mod readings;
 
-pub use reader::Reader;
+pub use reader::{Parted, Reader};
 
 use crate::mention::PlaceTag;
 use crate::text::Normal;
@@ -297,8 +297,9 @@ pub struct Assessment {
 pub struct Reading {
     /// What it says.
     pub assessment: Assessment,
-    /// Words of the masked text, then of the summary, normalised, in order; punctuation left out.
-    pub words: Vec<String>,
+    /// Words of the masked text, then of the summary, normalised, in order, with [`crate::text::SEPARATOR`] between them;
+    /// punctuation left out.
+    pub words: String,
     /// Text and summary normalised, letters, digits and Han only, for fingerprints.
     pub bare: String,
 }

@@ -13,6 +13,15 @@ const UNITS: usize = 4;
 /// Causes told of one mention.
 const CAUSES: usize = 40;
 
+/// A mention's text and summary after the first half of reading.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Parted {
+    text: Normal,
+    summary: Option<Normal>,
+    words: String,
+    bare: String,
+}
+
 /// Reads mentions with one lexicon.
 pub struct Reader {
     lexicon: Arc<Lexicon>,
@@ -52,8 +61,26 @@ impl Reader {
 
     /// Reads one mention.
     pub fn read(&self, mention: &Mention) -> Reading {
+        self.assess(mention, self.part(mention))
+    }
+
+    /// The first half of reading: normalises and parts into words.
+    pub fn part(&self, mention: &Mention) -> Parted {
         let text = self.normaliser.normalise(&mention.text);
         let summary = mention.summary.as_deref().map(|summary| self.normaliser.normalise(summary));
+        let said = [Some(&text), summary.as_ref()];
+        let (mut words, mut bare) =
+            (String::with_capacity(text.text.len() * 3 / 2), String::with_capacity(text.text.len()));
+        for normal in said.into_iter().flatten() {
+            self.segmenter.join(&normal.text, &mut words);
+            bare.extend(normal.text.chars().filter(|c| crate::text::is_bare(*c)));
+        }
+        Parted { text, summary, words, bare }
+    }
+
+    /// The second half of reading: what the words say.
+    pub fn assess(&self, mention: &Mention, parted: Parted) -> Reading {
+        let Parted { text, summary, words, bare } = parted;
         let year = i32::from(mention.created_at.shanghai().year());
         let mut evidence = Evidence::new();
         evidence.gather(&self.lexicon, &text, false, year);
@@ -62,12 +89,6 @@ impl Reader {
         }
         let judged = judge(&evidence, mention.kind == Kind::Message);
         let place = self.locate.locate(&text, summary.as_ref(), mention.place.as_ref());
-        let mut words = self.segmenter.words(&text.text);
-        let mut bare: String = text.text.chars().filter(|c| c.is_alphanumeric()).collect();
-        if let Some(summary) = &summary {
-            words.extend(self.segmenter.words(&summary.text));
-            bare.extend(summary.text.chars().filter(|c| c.is_alphanumeric()));
-        }
         let said = [Some(&text), summary.as_ref()];
         let responsible = self.responsible(&judged, &said);
         let addressed = self.addressed(mention);

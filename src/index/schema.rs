@@ -110,7 +110,7 @@ pub fn document(fields: &Fields, mention: &Mention, reading: &Reading, topic: Op
     };
     let mut doc = TantivyDocument::new();
     doc.add_text(fields.id, &mention.id);
-    doc.add_text(fields.words, tokenizer::join(&reading.words));
+    doc.add_text(fields.words, &reading.words);
     doc.add_text(fields.platform, &body.platform);
     doc.add_text(fields.kind, &body.kind);
     doc.add_text(fields.level, &body.level);

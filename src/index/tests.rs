@@ -80,7 +80,7 @@ fn reading(mention: &Mention, level: Level, class: Option<Class>, district: Opti
     let classes = class.into_iter().map(|class| ClassWeight { class, weight: 1.0 }).collect();
     let responsible = if level >= Level::L3 { vec!["U01".to_owned()] } else { Vec::new() };
     let assessment = Assessment { id: mention.id.clone(), place, classes, level, responsible, ..Assessment::default() };
-    Reading { assessment, words: words(&mention.text), bare: String::new() }
+    Reading { assessment, words: words(&mention.text).join("\u{1}"), bare: String::new() }
 }
 
 type Row = (&'static str, &'static str, &'static str, Level, Option<Class>, Option<&'static str>, Option<u64>);

@@ -2,10 +2,9 @@
 //! [`SEPARATOR`]; out: one token a word. (A pre-tokenised string would be written and read back as JSON: three times
 //! the cost of this.)
 
+pub use crate::text::SEPARATOR;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
-/// Between two words; no text holds it, for the door refuses control characters and segmenting drops them.
-pub const SEPARATOR: char = '\u{1}';
 /// Name under which the schema finds the tokenizer.
 pub const NAME: &str = "words";
 
@@ -53,26 +52,13 @@ impl TokenStream for WordStream<'_> {
     }
 }
 
-/// Joins words for the index; empty words and stray separators are left out.
-pub fn join(words: &[String]) -> String {
-    let mut joined = String::with_capacity(words.iter().map(|word| word.len() + 1).sum());
-    for word in words.iter().filter(|word| !word.is_empty() && !word.contains(SEPARATOR)) {
-        if !joined.is_empty() {
-            joined.push(SEPARATOR);
-        }
-        joined.push_str(word);
-    }
-    joined
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn gives_each_word_with_its_position() {
-        let words = ["南昌", "", "发生", "火灾"].map(String::from);
-        let joined = join(&words);
+        let joined = ["南昌", "发生", "火灾"].join("\u{1}");
         let mut tokenizer = Words::default();
         let mut stream = tokenizer.token_stream(&joined);
         let mut seen = Vec::new();

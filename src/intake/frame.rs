@@ -13,8 +13,8 @@ const FRAME_BYTES: usize = 4 * crate::limits::LINE_BYTES;
 
 /// What stands at a place of a segment.
 pub(super) enum Found {
-    /// A whole frame's content, without its kind.
-    Whole(Vec<u8>),
+    /// A whole frame; its content, without its kind, stands in the buffer.
+    Whole,
     /// The end, exactly.
     End,
     /// Something that is no whole frame.
@@ -47,8 +47,8 @@ pub(super) fn header(bytes: &[u8]) -> Option<(usize, u32)> {
     (2..=FRAME_BYTES).contains(&length).then(|| (length, number(&bytes[4..HEADER])))
 }
 
-/// Reads the frame at which the reader stands.
-pub(super) fn read(reader: &mut impl Read) -> std::io::Result<Found> {
+/// Reads the frame at which the reader stands into the buffer.
+pub(super) fn read(reader: &mut impl Read, content: &mut Vec<u8>) -> std::io::Result<Found> {
     let mut head = [0u8; HEADER];
     match fill(reader, &mut head)? {
         0 => return Ok(Found::End),
@@ -56,18 +56,21 @@ pub(super) fn read(reader: &mut impl Read) -> std::io::Result<Found> {
         _ => return Ok(Found::Broken("the header is cut")),
     }
     let Some((length, sum)) = header(&head) else { return Ok(Found::Broken("the length cannot be true")) };
-    let mut content = vec![0u8; length];
-    if fill(reader, &mut content)? < length {
+    let mut kind = [0u8];
+    content.resize(length - 1, 0);
+    if fill(reader, &mut kind)? + fill(reader, content)? < length {
         return Ok(Found::Broken("the frame is cut"));
     }
-    if crc32fast::hash(&content) != sum {
+    let mut check = crc32fast::Hasher::new();
+    check.update(&kind);
+    check.update(content);
+    if check.finalize() != sum {
         return Ok(Found::Broken("the checksum differs"));
     }
-    if content[0] != JSON {
+    if kind[0] != JSON {
         return Ok(Found::Broken("the frame is of a kind that this version does not know"));
     }
-    content.remove(0);
-    Ok(Found::Whole(content))
+    Ok(Found::Whole)
 }
 
 /// The record of a frame's content.

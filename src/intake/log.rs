@@ -259,11 +259,12 @@ fn scan(
     let length = file.metadata().map_err(disk("opening", path))?.len();
     let mut reader = BufReader::with_capacity(1 << 18, file);
     let (mut next, mut byte) = (base, 0u64);
+    let mut content = Vec::new();
     let broken = |byte, detail: String| LogError::Broken { path: path.display().to_string(), byte, detail };
     loop {
-        match frame::read(&mut reader).map_err(disk("reading", path))? {
+        match frame::read(&mut reader, &mut content).map_err(disk("reading", path))? {
             frame::Found::End => return Ok((next, byte)),
-            frame::Found::Whole(content) => {
+            frame::Found::Whole => {
                 seen(next, frame::record(&content).map_err(|detail| broken(byte, detail))?);
                 next += 1;
                 byte += (frame::HEADER + 1 + content.len()) as u64;

@@ -23,6 +23,7 @@ pub struct LogSource {
     /// Gives no record at or past this.
     hold: Option<u64>,
     open: Option<BufReader<File>>,
+    content: Vec<u8>,
 }
 
 fn failed(doing: &str, fault: impl std::fmt::Display) -> SourceError {
@@ -32,7 +33,7 @@ fn failed(doing: &str, fault: impl std::fmt::Display) -> SourceError {
 impl LogSource {
     pub(super) fn open(dir: PathBuf, durable: Arc<Durable>) -> Result<LogSource, LogError> {
         let next = segments(&dir)?.first().map_or(0, |first| first.0);
-        Ok(LogSource { dir, durable, next, hold: None, open: None })
+        Ok(LogSource { dir, durable, next, hold: None, open: None, content: Vec::new() })
     }
 
     fn position(&self, offset: u64) -> Position {
@@ -65,9 +66,9 @@ impl LogSource {
                 Some(reader) => reader,
                 None => self.find(self.next)?,
             };
-            match frame::read(&mut reader).map_err(|fault| failed("reading", fault))? {
-                frame::Found::Whole(content) => {
-                    let body = frame::record(&content).map_err(|fault| failed("reading", fault))?;
+            match frame::read(&mut reader, &mut self.content).map_err(|fault| failed("reading", fault))? {
+                frame::Found::Whole => {
+                    let body = frame::record(&self.content).map_err(|fault| failed("reading", fault))?;
                     self.open = Some(reader);
                     self.next += 1;
                     return Ok(Record { position: self.position(self.next - 1), body, reading: None, origin: None });
@@ -114,7 +115,11 @@ impl Source for LogSource {
         let end = self.durable.wait_past(self.next, Duration::from_millis(wait.0.max(0) as u64));
         let end = self.hold.map_or(end, |hold| end.min(hold));
         let count = end.saturating_sub(self.next).min(max as u64);
-        (0..count).map(|_| self.one()).collect()
+        let mut records = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            records.push(self.one()?);
+        }
+        Ok(records)
     }
 
     fn at_end(&self) -> bool {

@@ -1,12 +1,12 @@
 //! The single fields of a record. In: a field's value as JSON. Out: what the mention keeps of it, or what stops the
 //! record there.
 
+use super::json::{Object, Value};
 use super::mask::mask;
 use super::read::Door;
 use super::{Counts, Kind, Listing, Media, Parent, PlaceTag, RefusalCode};
 use crate::limits::{ID_CHARS, TEXT_CHARS};
 use crate::time::Instant;
-use serde_json::{Map, Value};
 
 /// Handles kept of `to`: a post that addresses more than that addresses nobody.
 const TO_MAX: usize = 50;
@@ -34,12 +34,15 @@ pub(super) fn is_id(id: &str) -> bool {
     !id.trim().is_empty() && id.chars().count() <= ID_CHARS && !id.contains(char::is_control)
 }
 
-fn object<'a>(field: &str, value: &'a Value) -> Step<&'a Map<String, Value>> {
-    value.as_object().map_or_else(|| bad_type(field, "an object"), Ok)
+fn object<'a, 'b>(field: &str, value: &'a Value<'b>) -> Step<&'a Object<'b>> {
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => bad_type(field, "an object"),
+    }
 }
 
 /// A text: within its bound, without NULs (no store takes them), masked.
-pub(super) fn prose(field: &str, value: &Value) -> Step<String> {
+pub(super) fn prose(field: &str, value: &Value<'_>) -> Step<String> {
     let Value::String(text) = value else { return bad_type(field, "a string") };
     // Bytes are at least as many as characters, so most texts need no count.
     if text.len() > TEXT_CHARS && text.chars().count() > TEXT_CHARS {
@@ -48,7 +51,7 @@ pub(super) fn prose(field: &str, value: &Value) -> Step<String> {
     Ok(if text.contains('\0') { mask(&text.replace('\0', " ")) } else { mask(text) })
 }
 
-pub(super) fn time(field: &str, value: &Value) -> Step<Instant> {
+pub(super) fn time(field: &str, value: &Value<'_>) -> Step<Instant> {
     let Value::String(text) = value else { return bad_type(field, "an RFC 3339 time in a string") };
     match Instant::parse(text.trim()) {
         Some(at) => Ok(at),
@@ -57,7 +60,7 @@ pub(super) fn time(field: &str, value: &Value) -> Step<Instant> {
 }
 
 /// A short name: masked, cut, without control characters.
-fn short(field: &str, value: Option<&Value>) -> Step<Option<String>> {
+fn short(field: &str, value: Option<&Value<'_>>) -> Step<Option<String>> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(name)) => {
@@ -68,10 +71,10 @@ fn short(field: &str, value: Option<&Value>) -> Step<Option<String>> {
     }
 }
 
-pub(super) fn kind(value: Option<&Value>) -> Step<Kind> {
+pub(super) fn kind(value: Option<&Value<'_>>) -> Step<Kind> {
     match value {
         None => Ok(Kind::Post),
-        Some(Value::String(name)) => Ok(match name.as_str() {
+        Some(Value::String(name)) => Ok(match name.as_ref() {
             "post" => Kind::Post,
             "repost" => Kind::Repost,
             "comment" => Kind::Comment,
@@ -104,21 +107,21 @@ impl Author {
 }
 
 /// An id: platforms give it as a string or a number.
-fn name_or_number(field: &str, value: Option<&Value>) -> Step<Option<String>> {
+fn name_or_number(field: &str, value: Option<&Value<'_>>) -> Step<Option<String>> {
     match value {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(name)) => Ok(Some(name.clone())),
+        Some(Value::String(name)) => Ok(Some(name.to_string())),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
         Some(_) => bad_type(field, "a string"),
     }
 }
 
-pub(super) fn author(value: Option<&Value>) -> Step<Author> {
+pub(super) fn author(value: Option<&Value<'_>>) -> Step<Author> {
     let Some(value) = value else { return Ok(Author::default()) };
     let author = object("author", value)?;
     let organisation = match author.get("verified") {
         Some(Value::String(verified)) => verified == "organisation",
-        None | Some(Value::Null | Value::Bool(_)) => false,
+        None | Some(Value::Null | Value::Bool) => false,
         Some(_) => return bad_type("author.verified", "none, person or organisation"),
     };
     Ok(Author {
@@ -129,25 +132,25 @@ pub(super) fn author(value: Option<&Value>) -> Step<Author> {
 }
 
 /// What an author is called in a record that may be anything.
-pub(super) fn author_names(value: Option<&Value>) -> Vec<String> {
+pub(super) fn author_names(value: Option<&Value<'_>>) -> Vec<String> {
     let Some(Value::Object(author)) = value else { return Vec::new() };
-    ["id", "name"].iter().filter_map(|field| name_or_number(field, author.get(*field)).ok().flatten()).collect()
+    ["id", "name"].iter().filter_map(|field| name_or_number(field, author.get(field)).ok().flatten()).collect()
 }
 
-pub(super) fn parent(value: Option<&Value>) -> Step<(Option<Parent>, Option<String>)> {
+pub(super) fn parent(value: Option<&Value<'_>>) -> Step<(Option<Parent>, Option<String>)> {
     let Some(value) = value else { return Ok((None, None)) };
     let parent = object("parent", value)?;
     let author = name_or_number("parent.author_id", parent.get("author_id"))?;
     match parent.get("id") {
         None | Some(Value::Null) => Ok((None, author)),
-        Some(Value::String(id)) if is_id(id) => Ok((Some(Parent { id: id.clone() }), author)),
+        Some(Value::String(id)) if is_id(id) => Ok((Some(Parent { id: id.to_string() }), author)),
         Some(Value::String(id)) if id.is_empty() => Ok((None, author)),
         Some(_) => bad_type("parent.id", "an id"),
     }
 }
 
 /// Official accounts alone: whom else a post addresses is nobody's business here.
-pub(super) fn to(value: Option<&Value>, platform: &str, door: &Door<'_>) -> Step<Vec<String>> {
+pub(super) fn to(value: Option<&Value<'_>>, platform: &str, door: &Door<'_>) -> Step<Vec<String>> {
     let Some(value) = value else { return Ok(Vec::new()) };
     let Value::Array(handles) = value else { return bad_type("to", "a list of handles") };
     let mut kept: Vec<String> = Vec::new();
@@ -162,7 +165,7 @@ pub(super) fn to(value: Option<&Value>, platform: &str, door: &Door<'_>) -> Step
     Ok(kept)
 }
 
-fn count(field: &str, object: &Map<String, Value>, name: &str) -> Step<u64> {
+fn count(field: &str, object: &Object<'_>, name: &str) -> Step<u64> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(0),
         Some(Value::Number(number)) => match (number.as_u64(), number.as_f64()) {
@@ -174,7 +177,7 @@ fn count(field: &str, object: &Map<String, Value>, name: &str) -> Step<u64> {
     }
 }
 
-pub(super) fn counts(value: Option<&Value>) -> Step<Counts> {
+pub(super) fn counts(value: Option<&Value<'_>>) -> Step<Counts> {
     let Some(value) = value else { return Ok(Counts::default()) };
     let all = object("counts", value)?;
     Ok(Counts {
@@ -185,7 +188,7 @@ pub(super) fn counts(value: Option<&Value>) -> Step<Counts> {
     })
 }
 
-pub(super) fn listing(value: Option<&Value>) -> Step<Option<Listing>> {
+pub(super) fn listing(value: Option<&Value<'_>>) -> Step<Option<Listing>> {
     let Some(value) = value else { return Ok(None) };
     let entry = object("listing", value)?;
     let Some(list) = short("listing.list", entry.get("list"))? else { return bad_type("listing.list", "a string") };
@@ -194,7 +197,7 @@ pub(super) fn listing(value: Option<&Value>) -> Step<Option<Listing>> {
     Ok(Some(Listing { list, rank, heat, category: short("listing.category", entry.get("category"))? }))
 }
 
-pub(super) fn place(value: Option<&Value>) -> Step<Option<PlaceTag>> {
+pub(super) fn place(value: Option<&Value<'_>>) -> Step<Option<PlaceTag>> {
     let Some(value) = value else { return Ok(None) };
     let tag = object("place", value)?;
     let degrees = |name: &str, most: f64| match tag.get(name) {
@@ -209,7 +212,7 @@ pub(super) fn place(value: Option<&Value>) -> Step<Option<PlaceTag>> {
     }))
 }
 
-pub(super) fn media(value: Option<&Value>) -> Step<Vec<Media>> {
+pub(super) fn media(value: Option<&Value<'_>>) -> Step<Vec<Media>> {
     let Some(value) = value else { return Ok(Vec::new()) };
     let Value::Array(items) = value else { return bad_type("media", "a list") };
     let mut kept = Vec::new();

@@ -39,6 +39,8 @@ fn regex(pattern: &str) -> Regex {
 }
 
 static ROLE: LazyLock<Regex> = LazyLock::new(|| regex(ROLES));
+/// A word of a door or a role: one look at a text that has neither, as most.
+static HINT: LazyLock<Regex> = LazyLock::new(|| regex(&format!("{}|{ROLES}", DOOR_WORDS.join("|"))));
 static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| regex(r"[A-Za-z0-9._%+\-]+\s?[@＠]\s?[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"));
 static PLATE: LazyLock<Regex> = LazyLock::new(|| {
@@ -113,8 +115,9 @@ fn pass(text: &str) -> Option<String> {
     let found = text.bytes().fold(0, |all, byte| all | CLASS[byte as usize]);
     let wide = text.contains(numbers::is_wide);
     let digits = found & DIGIT != 0 || wide;
-    let door = DOOR_WORDS.iter().any(|word| text.contains(word));
-    let role = ROLE.is_match(text);
+    let hint = HINT.is_match(text);
+    let door = hint && DOOR_WORDS.iter().any(|word| text.contains(word));
+    let role = hint && ROLE.is_match(text);
     if found == 0 && !digits && !door && !role {
         return None;
     }

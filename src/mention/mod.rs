@@ -4,6 +4,7 @@
 //! a day-salted source key, or a [`Refused`] with a reason from a closed list. Nothing here reads a clock or a file.
 
 mod fields;
+mod json;
 pub mod mask;
 mod numbers;
 pub mod read;

@@ -6,13 +6,12 @@ use super::fields::{
     Step, Stop, author, author_names, bad_type, counts, is_id, kind, listing, media, parent, place, prose, stop, time,
     to,
 };
+use super::json::Value;
 use super::source::source_key;
 use super::{Mention, RefusalCode, Refused, scrub};
 use crate::limits::{FUTURE, ID_CHARS, JSON_DEPTH, LINE_BYTES};
 use crate::time::Instant;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Map, Value};
-use std::borrow::Cow;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the door knows.
@@ -48,9 +47,20 @@ pub struct Read {
 
 /// The known fields as they stand in the record; of a repeated field the last counts.
 #[derive(Default)]
-struct Fields {
-    known: Map<String, Value>,
+struct Fields<'a> {
+    known: [Option<Value<'a>>; KNOWN.len()],
     unknown: u64,
+}
+
+impl<'a> Fields<'a> {
+    fn get(&self, field: &str) -> Option<&Value<'a>> {
+        self.known[place_of(field)?].as_ref()
+    }
+
+    /// A field that is there and not null.
+    fn present(&self, field: &str) -> Option<&Value<'a>> {
+        self.get(field).filter(|value| !value.is_null())
+    }
 }
 
 const KNOWN: [&str; 15] = [
@@ -71,19 +81,42 @@ const KNOWN: [&str; 15] = [
     "media",
 ];
 
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
+fn place_of(field: &str) -> Option<usize> {
+    KNOWN.iter().position(|known| *known == field)
+}
+
+/// The place of a field's name among those known.
+struct Name(Option<usize>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Name;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a name")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
+                Ok(Name(place_of(text)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'de>, D::Error> {
         struct Record;
         impl<'de> Visitor<'de> for Record {
-            type Value = Fields;
+            type Value = Fields<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    if KNOWN.contains(&key.as_ref()) {
-                        fields.known.insert(key.into_owned(), map.next_value()?);
+                while let Some(Name(place)) = map.next_key()? {
+                    if let Some(place) = place {
+                        fields.known[place] = Some(map.next_value()?);
                     } else {
                         map.next_value::<IgnoredAny>()?;
                         fields.unknown += 1;
@@ -103,12 +136,16 @@ pub fn read(line: &[u8], line_no: u64, door: &Door<'_>) -> Result<Mention, Box<R
 
 /// Reads a record and counts the fields that nobody knows.
 pub fn read_counted(line: &[u8], line_no: u64, door: &Door<'_>) -> Result<Read, Box<Refusal>> {
+    let mut mended = None;
     let mut fields = Fields::default();
-    match parse(line, &mut fields).and_then(|()| build(&mut fields.known, door)) {
+    match parse(line, &mut mended, &mut fields).and_then(|()| build(&fields, door)) {
         Ok(mention) => Ok(Read { mention, unknown_fields: fields.unknown }),
         Err(Stop(code, detail)) => {
-            let id = fields.known.get("id").and_then(Value::as_str).filter(|id| is_id(id)).map(str::to_owned);
-            let author = author_names(fields.known.get("author"));
+            let id = match fields.get("id") {
+                Some(Value::String(id)) if is_id(id) => Some(id.to_string()),
+                _ => None,
+            };
+            let author = author_names(fields.get("author"));
             Err(Box::new(Refusal {
                 refused: Refused { line: line_no, id, code, detail },
                 head: scrub::head(line, &author),
@@ -126,7 +163,8 @@ pub fn too_long(beginning: &[u8], line_no: u64) -> Box<Refusal> {
     })
 }
 
-fn parse(line: &[u8], fields: &mut Fields) -> Step<()> {
+/// Fills the fields from the line, or from what of it could be mended.
+fn parse<'a>(line: &'a [u8], mended: &'a mut Option<String>, fields: &mut Fields<'a>) -> Step<()> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     if line.len() > LINE_BYTES {
         return stop(RefusalCode::LineTooLong, format!("the line has more than {LINE_BYTES} bytes"));
@@ -143,11 +181,11 @@ fn parse(line: &[u8], fields: &mut Fields) -> Step<()> {
             Err(fault) => stop(RefusalCode::NotJson, format!("not JSON: {}", words(&fault))),
         };
     }
-    let first = serde_json::from_str::<Fields>(text);
+    let first = serde_json::from_str::<Fields<'a>>(text);
     let read = match first {
         // Half of a surrogate pair is what cutting a text by UTF-16 units leaves: the rest of the record is good.
         Err(fault) if fault.is_syntax() || fault.is_eof() => match scrub::without_lone_surrogates(text) {
-            Some(mended) => serde_json::from_str::<Fields>(&mended),
+            Some(whole) => serde_json::from_str::<Fields<'a>>(mended.insert(whole)),
             None => Err(fault),
         },
         other => other,
@@ -198,10 +236,10 @@ fn too_deep(line: &[u8]) -> bool {
 }
 
 /// The checks, in their order.
-fn build(known: &mut Map<String, Value>, door: &Door<'_>) -> Step<Mention> {
-    let id = match present(known, "id") {
+fn build(known: &Fields<'_>, door: &Door<'_>) -> Step<Mention> {
+    let id = match known.present("id") {
         None => return stop(RefusalCode::MissingId, "no `id`"),
-        Some(Value::String(id)) if is_id(id) => id.clone(),
+        Some(Value::String(id)) if is_id(id) => id.to_string(),
         Some(Value::String(_)) => {
             return stop(
                 RefusalCode::BadId,
@@ -210,38 +248,38 @@ fn build(known: &mut Map<String, Value>, door: &Door<'_>) -> Step<Mention> {
         }
         Some(_) => return bad_type("id", "a string"),
     };
-    let platform = match present(known, "platform") {
+    let platform = match known.present("platform") {
         None => return stop(RefusalCode::MissingPlatform, "no `platform`"),
-        Some(Value::String(name)) if door.platforms.contains(name) => name.clone(),
+        Some(Value::String(name)) if door.platforms.contains(name.as_ref()) => name.to_string(),
         Some(Value::String(_)) => return stop(RefusalCode::UnknownPlatform, "the platform is not registered"),
         Some(_) => return bad_type("platform", "a string"),
     };
-    let text = match present(known, "text") {
+    let text = match known.present("text") {
         None => return stop(RefusalCode::MissingText, "no `text`"),
         Some(value) => prose("text", value)?,
     };
-    let created_at = match present(known, "created_at") {
+    let created_at = match known.present("created_at") {
         None => return stop(RefusalCode::MissingCreatedAt, "no `created_at`"),
         Some(value) => time("created_at", value)?,
     };
     if door.now.is_some_and(|now| created_at > now + FUTURE) {
         return stop(RefusalCode::FutureTime, "`created_at` lies in the future");
     }
-    let collected_at = match present(known, "collected_at") {
+    let collected_at = match known.present("collected_at") {
         None => door.now.unwrap_or(created_at),
         // A collector whose clock is ahead must not carry the stream's time with it.
         Some(value) => time("collected_at", value)?.min(door.now.unwrap_or(Instant::from_millis(i64::MAX))),
     };
-    let kind = kind(present(known, "kind"))?;
-    let summary = present(known, "summary").map(|value| prose("summary", value)).transpose()?;
-    let author = author(present(known, "author"))?;
-    let (parent, parent_author) = parent(present(known, "parent"))?;
+    let kind = kind(known.present("kind"))?;
+    let summary = known.present("summary").map(|value| prose("summary", value)).transpose()?;
+    let author = author(known.present("author"))?;
+    let (parent, parent_author) = parent(known.present("parent"))?;
     let names: Vec<&str> = [author.id.as_deref(), author.name.as_deref(), parent_author.as_deref()]
         .into_iter()
         .flatten()
         .filter(|name| !name.is_empty())
         .collect();
-    let url = match present(known, "url") {
+    let url = match known.present("url") {
         None => None,
         Some(Value::String(url)) => scrub::url(url, &names),
         Some(_) => return bad_type("url", "a string"),
@@ -252,11 +290,11 @@ fn build(known: &mut Map<String, Value>, door: &Door<'_>) -> Step<Mention> {
     };
     Ok(Mention {
         official: author.unit(&platform, door),
-        to: to(present(known, "to"), &platform, door)?,
-        counts: counts(present(known, "counts"))?,
-        listing: listing(present(known, "listing"))?,
-        place: place(present(known, "place"))?,
-        media: media(present(known, "media"))?,
+        to: to(known.present("to"), &platform, door)?,
+        counts: counts(known.present("counts"))?,
+        listing: listing(known.present("listing"))?,
+        place: place(known.present("place"))?,
+        media: media(known.present("media"))?,
         id,
         platform,
         kind,
@@ -268,10 +306,6 @@ fn build(known: &mut Map<String, Value>, door: &Door<'_>) -> Step<Mention> {
         source,
         parent,
     })
-}
-
-fn present<'a>(known: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
-    known.get(field).filter(|value| !value.is_null())
 }
 
 #[cfg(test)]

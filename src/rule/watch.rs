@@ -8,7 +8,7 @@ use crate::assess::{Class, Level, Place, Reading, Verdict};
 use crate::limits;
 use crate::mention::{Counts, Kind, Mention};
 use crate::time::Instant;
-use crate::topic::{Heat, Joined, Raised, Topic, TopicId, Topics, event_time, surety};
+use crate::topic::{Folded, Heat, Joined, Raised, Topic, TopicId, Topics, event_time, surety};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -98,30 +98,30 @@ impl Watch {
 
     /// Takes one mention in.
     pub fn take(&mut self, mention: &Mention, reading: &Reading) -> Taken {
-        let now = event_time(mention);
         if reading.assessment.person_in_danger {
-            let finding = self.person_in_danger(mention, reading);
-            // Nobody here can help elsewhere, and a line of a hot list is news already.
-            let elsewhere = reading.assessment.place.verdict == Verdict::No && !self.rules.any_place;
-            if elsewhere || mention.kind == Kind::Listing {
-                let withheld = Some(Withheld::Elsewhere);
-                return Taken {
-                    topic: None,
-                    joined: Joined::KeptOut,
-                    findings: Vec::new(),
-                    merged: Vec::new(),
-                    withheld,
-                };
-            }
-            return Taken {
-                topic: None,
-                joined: Joined::KeptOut,
-                findings: vec![finding],
-                merged: Vec::new(),
-                withheld: None,
-            };
+            return self.keep_out(mention, reading);
         }
-        let folded = self.topics.fold(mention, reading, &self.rules.fold, &self.rules.heat);
+        let folded = self.fold(mention, reading);
+        self.judge(mention, reading, folded)
+    }
+
+    /// The first half of taking a mention in that is not about a person in danger: its topic.
+    pub fn fold(&mut self, mention: &Mention, reading: &Reading) -> Folded {
+        self.topics.fold(mention, reading, &self.rules.fold, &self.rules.heat)
+    }
+
+    fn keep_out(&mut self, mention: &Mention, reading: &Reading) -> Taken {
+        let finding = self.person_in_danger(mention, reading);
+        // Nobody here can help elsewhere, and a line of a hot list is news already.
+        let elsewhere = reading.assessment.place.verdict == Verdict::No && !self.rules.any_place;
+        let withheld = (elsewhere || mention.kind == Kind::Listing).then_some(Withheld::Elsewhere);
+        let findings = if withheld.is_some() { Vec::new() } else { vec![finding] };
+        Taken { topic: None, joined: Joined::KeptOut, findings, merged: Vec::new(), withheld }
+    }
+
+    /// The second half: the heat of its topic, and what the rules say.
+    pub fn judge(&mut self, mention: &Mention, reading: &Reading, folded: Folded) -> Taken {
+        let now = event_time(mention);
         let mut taken = Taken {
             topic: Some(folded.topic),
             joined: folded.joined,

@@ -8,7 +8,7 @@ use crate::mention::Mention;
 use crate::rule::watch::Watch;
 use crate::rule::{Finding, FindingKind};
 use crate::run::assess::record;
-use crate::run::desk::read_all;
+use crate::run::readers::read_all;
 use crate::run::replay::bar;
 use crate::run::{app, lines, say, say_refused, settings, size, tables};
 use crate::settings::{Overrides, read_dictionaries};
@@ -18,6 +18,7 @@ use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Options of `yuqing backtest`.
 #[derive(clap::Args, Debug)]
@@ -62,6 +63,7 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
     let mut rules = tables.rules;
     rules.any_place = options.any_place;
     rules.heat_only = options.heat_only;
+    let reader = Arc::new(tables.reader);
     let started = std::time::Instant::now();
     let topics = options.topics.is_some().then(BTreeMap::new);
     let mut run = Run {
@@ -99,11 +101,11 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
                 }
             }
             if batch.len() == limits::STEP_MENTIONS {
-                run.take(&tables.reader, std::mem::take(&mut batch));
+                run.take(&reader, std::mem::take(&mut batch));
             }
             Ok(())
         })?;
-        run.take(&tables.reader, batch);
+        run.take(&reader, batch);
         bar.finish_and_clear();
     }
     if let (Some(path), Some(topics)) = (&options.topics, &run.topics) {
@@ -132,9 +134,8 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bo
 }
 
 impl Run {
-    fn take(&mut self, reader: &crate::assess::Reader, batch: Vec<Record>) {
-        let readings = read_all(reader, &batch, 2);
-        for (record, reading) in batch.into_iter().zip(readings) {
+    fn take(&mut self, reader: &Arc<crate::assess::Reader>, batch: Vec<Record>) {
+        for (record, reading) in read_all(reader, batch, 2) {
             let (Body::Mention(mention), Some(reading)) = (record.body, reading) else { continue };
             let mention: Mention = *mention;
             self.first.get_or_insert(mention.created_at);

@@ -1,25 +1,30 @@
 //! `yuqing bench`: the whole path on generated mentions with a fixed seed: parse, mask, durable log, read, fold, heat, index, store.
 //!
-//! The stages run as they do in the desk; each stage's time is taken around it on the thread that runs it. `index` and `total` also
-//! hold the work of tantivy's own threads, taken from the process's CPU time.
+//! As in `yuqing run`, the door is a thread of its own that keeps a little ahead of the desk, and texts are read on further
+//! threads. Mentions are generated ahead, in parts, while the clock stands still.
 
+mod spent;
+
+use crate::assess::Reader;
 use crate::clock::Clock;
 use crate::index::Writer;
-use crate::intake::{Answer, Body, Intake, Source};
+use crate::intake::{Answer, Body, Intake, LogSource, Record, Source};
 use crate::ledger::sqlite::Sqlite;
 use crate::ledger::{Position, Positions, Step, Store};
 use crate::limits;
 use crate::rule::watch::Watch;
 use crate::run::backtest::peak_rss;
 use crate::run::day::Day;
-use crate::run::desk::read_all;
+use crate::run::readers::{self, read_all};
 use crate::run::{app, say, settings, tables};
 use crate::settings::Overrides;
 use crate::time::Span;
 use anyhow::{anyhow, bail};
 use serde_json::json;
+use spent::{Spent, Stage, lap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant as Stopwatch;
 
 /// Options of `yuqing bench`.
@@ -34,12 +39,21 @@ pub struct Options {
     pub threads: usize,
 }
 
-/// Mentions generated at once: bounds the bench's own memory.
-const PART: usize = 20_000;
+/// Mentions of one generated day.
+const DAY: usize = 20_000;
+/// Days generated at once: bounds the bench's own memory.
+const DAYS: usize = 5;
 /// Lines in one body.
 const LINES: usize = 500;
+/// Records that the door is ahead of the desk at most: with more it would be done with a part long before the desk, and
+/// the two would run one after the other.
+const AHEAD: u64 = 4_000;
 /// Mentions between two commits of the index, about a second at the marked rate.
 const COMMIT: u64 = 50_000;
+/// Mentions that one look at the thread's own time covers.
+const LOOK: usize = 256;
+/// Texts that are also parted by jieba alone.
+const SAMPLE: usize = 20_000;
 
 /// Exit code 0.
 pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bool) -> anyhow::Result<u8> {
@@ -67,81 +81,199 @@ fn measure(
 ) -> anyhow::Result<serde_json::Value> {
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(folder)?);
     let salts = store.clone();
-    let first = Day::write(1, 1).start;
-    let clock = Clock::at(first + Span::days(1));
+    let clock = Clock::at(Day::write(1, 1).start + Span::days(1));
     let (intake, _) = Intake::open(
         &folder.join("intake"),
         tables.door,
         Arc::new(move |day| salts.salt(day).ok().flatten()),
         clock.clone(),
     )?;
-    let mut source = intake.source()?;
-    let mut index = Writer::open(&folder.join("index"), memory)?;
-    let mut watch = Watch::new(tables.rules);
     let home = Position { stream: "intake".to_owned(), partition: 0, offset: 0 };
+    let mut source = intake.source()?;
     source.seek(&Positions::from(vec![home.clone()]))?;
-    let (mut wall, mut cpu) = (0.0, 0.0);
-    let mut stage = [0.0f64; 5];
-    let (mut done, mut next, mut committed, mut part) = (0usize, 0u64, 0u64, 0u64);
+    let mut path = Line {
+        reader: Arc::new(tables.reader),
+        threads: options.threads,
+        source,
+        watch: Watch::new(tables.rules),
+        index: Writer::open(&folder.join("index"), memory)?,
+        store,
+        home,
+        next: 0,
+        committed: 0,
+        spent: Spent::default(),
+    };
+    let (mut done, mut day, mut seconds) = (0usize, 0u64, 0.0);
     let mut sample: Vec<String> = Vec::new();
     while done < options.mentions {
-        let bodies = generate(part, PART.min(options.mentions - done), &mut sample);
-        part += 1;
-        let (started, before) = (Stopwatch::now(), cpu_seconds());
-        for body in &bodies {
-            match lap(&mut stage[0], || intake.offer(false, None, body, clock.now())) {
-                Answer::Taken(taken) => done += taken.accepted as usize,
-                other => bail!("the door answered {other:?}"),
-            }
+        let mut bodies = Vec::new();
+        let mut left = options.mentions - done;
+        for _ in 0..DAYS {
+            bodies.extend(generate(day, DAY.min(left), &mut sample));
+            left -= DAY.min(left);
+            day += 1;
         }
-        loop {
-            let records = source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
-            if records.is_empty() {
-                break;
-            }
-            let readings = lap(&mut stage[1], || read_all(&tables.reader, &records, options.threads));
-            let from = next;
-            for (record, reading) in records.into_iter().zip(readings) {
-                next = record.position.offset + 1;
-                let (Body::Mention(mention), Some(reading)) = (record.body, reading) else { continue };
-                let taken = lap(&mut stage[2], || watch.take(&mention, &reading));
-                lap(&mut stage[3], || index.add(&record.position, &mention, &reading, taken.topic))?;
-            }
-            let positions = vec![(home.at(from), home.at(next))];
-            lap(&mut stage[4], || store.commit(Step { positions, ..Step::default() }))?;
-            if next - committed >= COMMIT {
-                lap(&mut stage[3], || index.commit(&Positions::from(vec![home.at(next)])))?;
-                committed = next;
-            }
-        }
-        if done >= options.mentions {
-            lap(&mut stage[3], || index.commit(&Positions::from(vec![home.at(next)])))?;
-        }
-        wall += started.elapsed().as_secs_f64();
-        cpu += cpu_seconds() - before;
+        path.spent.start();
+        let started = Stopwatch::now();
+        done += path.take(&intake, &bodies, &clock, left == 0)?;
+        seconds += started.elapsed().as_secs_f64();
+        path.spent.stop();
     }
-    let each = |seconds: f64| (seconds * 1e6 / done as f64 * 100.0).round() / 100.0;
-    let started = Stopwatch::now();
-    let cut: usize = sample.iter().map(|text| crate::text::segment_line(text).len()).sum();
-    let segment_only = sample.len() as f64 / started.elapsed().as_secs_f64();
+    let (segment_only, words) = segment_only(&sample);
     let bytes = size(folder);
     Ok(
-        json!({"type": "bench", "mentions": done, "threads": options.threads, "seconds": wall, "mentions_per_s": done as f64 / wall,
-        "cpu_us_per_mention": {"total": each(cpu), "parse": each(stage[0]), "text": each(stage[1]), "fold": each(stage[2]), "index": each(stage[3]), "store": each(stage[4])},
-        "peak_rss_bytes": peak_rss(), "bytes_per_mention_on_disk": bytes as f64 / done as f64, "segment_only_per_s": segment_only, "sample_words": cut}),
+        json!({"type": "bench", "mentions": done, "threads": options.threads, "seconds": seconds, "mentions_per_s": done as f64 / seconds,
+        "cpu_us_per_mention": path.spent.each(done), "peak_rss_bytes": peak_rss(), "bytes_per_mention_on_disk": bytes as f64 / done as f64,
+        "segment_only_per_s": segment_only, "sample_words": words}),
     )
 }
 
-/// Bodies of the day's background with ids of their own for each part.
-fn generate(part: u64, mentions: usize, sample: &mut Vec<String>) -> Vec<Vec<u8>> {
-    let day = Day::write(part + 1, mentions);
+/// The desk's side of the path.
+struct Line {
+    reader: Arc<Reader>,
+    threads: usize,
+    source: LogSource,
+    watch: Watch,
+    index: Writer,
+    store: Arc<dyn Store>,
+    home: Position,
+    next: u64,
+    committed: u64,
+    spent: Spent,
+}
+
+impl Line {
+    /// Takes bodies in at the door and, behind it, through everything else; gives how many mentions were taken.
+    fn take(&mut self, intake: &Intake, bodies: &[Vec<u8>], clock: &Clock, last: bool) -> anyhow::Result<usize> {
+        let (tell, told) = channel();
+        let behind = self.next;
+        let (taken, door) = std::thread::scope(|scope| {
+            let door = scope.spawn(move || (offer(intake, bodies, clock, &told, behind), spent::thread()));
+            let mut desk = || -> anyhow::Result<()> {
+                loop {
+                    // Looked at before the poll: whatever was taken before the door ended is seen.
+                    let over = door.is_finished();
+                    let source = &mut self.source;
+                    let records =
+                        self.spent.cpu(Stage::Store, || source.poll(limits::STEP_MENTIONS, Span::millis(5)))?;
+                    if records.is_empty() && over {
+                        return Ok(());
+                    }
+                    self.step(records)?;
+                    // The door listens until it has offered everything.
+                    let _ = tell.send(self.next);
+                }
+            };
+            let result = desk();
+            drop(tell);
+            let door = door.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result.map(|()| door)
+        })?;
+        if last {
+            self.commit()?;
+        }
+        self.spent.add(Stage::Parse, door);
+        taken
+    }
+
+    /// What the desk does with a batch.
+    fn step(&mut self, records: Vec<Record>) -> anyhow::Result<()> {
+        let from = self.next;
+        self.next += records.len() as u64;
+        let (reader, threads) = (&self.reader, self.threads);
+        let mut read = self.spent.two([Stage::Text, Stage::Assess], || {
+            let before = readers::spent();
+            let read = read_all(reader, records, threads);
+            let now = readers::spent();
+            // On further threads hardly anything has happened yet, and those keep accounts of their own.
+            (read, [0, 1].map(|at: usize| (now[at] - before[at]) as f64))
+        });
+        loop {
+            let (watch, index) = (&mut self.watch, &mut self.index);
+            let (taken, seen) = self.spent.two([Stage::Fold, Stage::Heat], || {
+                let (mut fold, mut heat) = (0.0, 0.0);
+                let (mut taken, mut seen) = (Vec::with_capacity(LOOK), 0);
+                for (record, reading) in read.by_ref().take(LOOK) {
+                    seen += 1;
+                    let (Body::Mention(mention), Some(reading)) = (record.body, reading) else { continue };
+                    if reading.assessment.person_in_danger {
+                        lap(&mut heat, || watch.take(&mention, &reading));
+                        continue;
+                    }
+                    let folded = lap(&mut fold, || watch.fold(&mention, &reading));
+                    let topic = lap(&mut heat, || watch.judge(&mention, &reading, folded)).topic;
+                    taken.push((record.position, mention, reading, topic));
+                }
+                ((taken, seen), [fold, heat])
+            });
+            if seen == 0 {
+                break;
+            }
+            for (at, mention, reading, topic) in taken {
+                index.add(&at, &mention, &reading, topic)?;
+            }
+        }
+        if from != self.next {
+            let step = Step { positions: vec![(self.home.at(from), self.home.at(self.next))], ..Step::default() };
+            let store = &self.store;
+            self.spent.cpu(Stage::Store, || store.commit(step))?;
+        }
+        if self.next - self.committed >= COMMIT {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> anyhow::Result<()> {
+        self.index.commit(&Positions::from(vec![self.home.at(self.next)]))?;
+        self.committed = self.next;
+        Ok(())
+    }
+}
+
+/// The door's side: offers bodies, never further ahead of the desk than [`AHEAD`].
+fn offer(
+    intake: &Intake,
+    bodies: &[Vec<u8>],
+    clock: &Clock,
+    told: &Receiver<u64>,
+    mut desk: u64,
+) -> anyhow::Result<usize> {
+    let (mut offered, mut done) = (desk, 0);
+    for body in bodies {
+        while offered > desk + AHEAD {
+            desk = told.recv().map_err(|_| anyhow!("the desk ended early"))?;
+        }
+        match intake.offer(false, None, body, clock.now()) {
+            Answer::Taken(taken) => {
+                done += taken.accepted as usize;
+                offered += taken.accepted + taken.refused_total;
+            }
+            other => bail!("the door answered {other:?}"),
+        }
+    }
+    Ok(done)
+}
+
+/// Texts a second that jieba alone parts on one thread, and the words.
+fn segment_only(sample: &[String]) -> (f64, usize) {
+    // The first call reads the dictionary.
+    crate::text::segment_line("");
+    let started = Stopwatch::now();
+    let words: usize = sample.iter().map(|text| crate::text::segment_line(text).len()).sum();
+    (sample.len() as f64 / started.elapsed().as_secs_f64(), words)
+}
+
+/// Bodies of the day's background with ids of their own for each day.
+fn generate(day: u64, mentions: usize, sample: &mut Vec<String>) -> Vec<Vec<u8>> {
+    let written = Day::write(day + 1, mentions);
     let mut bodies = Vec::new();
-    for posts in day.posts[..mentions.min(day.posts.len())].chunks(LINES) {
+    for posts in written.posts[..mentions.min(written.posts.len())].chunks(LINES) {
         let mut body = Vec::new();
         for post in posts {
             let Ok(mut record) = serde_json::from_str::<serde_json::Value>(&post.json) else { continue };
-            record["id"] = format!("{}-{part}", record["id"].as_str().unwrap_or_default()).into();
-            if sample.len() < 20_000 {
+            record["id"] = format!("{}-{day}", record["id"].as_str().unwrap_or_default()).into();
+            if sample.len() < SAMPLE {
                 sample.extend(record["text"].as_str().map(str::to_owned));
             }
             body.extend_from_slice(record.to_string().as_bytes());
@@ -150,21 +282,6 @@ fn generate(part: u64, mentions: usize, sample: &mut Vec<String>) -> Vec<Vec<u8>
         bodies.push(body);
     }
     bodies
-}
-
-fn lap<T>(stage: &mut f64, work: impl FnOnce() -> T) -> T {
-    let started = Stopwatch::now();
-    let done = work();
-    *stage += started.elapsed().as_secs_f64();
-    done
-}
-
-/// CPU seconds of this process, all threads; 0 where the system does not tell.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let rest = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: f64 = rest.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<f64>().ok()).sum();
-    ticks / 100.0
 }
 
 fn size(folder: &Path) -> u64 {

@@ -12,7 +12,7 @@ mod recover;
 
 pub use parts::{AnswerBody, Ask, AskBody, DeskError, Lead, Observer, Parts, Progress, Publish, Shown};
 
-use crate::assess::{Reader, Reading};
+use crate::assess::Reading;
 use crate::duty::event::{Entry, Event};
 use crate::duty::{self, Input, State, Verdict};
 use crate::intake::{Body, Known, Record, Seen};
@@ -21,6 +21,7 @@ use crate::limits;
 use crate::mention::Mention;
 use crate::rule::watch::{Taken, Watch};
 use crate::rule::{Finding, FindingKind};
+use crate::run::readers::read_all;
 use crate::time::{Instant, Span};
 use crate::topic::TopicId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,8 +33,6 @@ const RECENT_MENTIONS: usize = 20_000;
 const EVIDENCE_PER_INCIDENT: usize = 200;
 /// Records between two checkpoints of the topics: bounds what a restart reads again.
 const CHECKPOINT_RECORDS: u64 = 100_000;
-/// Mentions below which one thread reads them all.
-const PARALLEL_MENTIONS: usize = 64;
 /// Format of the checkpoint body; [`Watch`] has its own inside.
 const CHECKPOINT_VERSION: u32 = 2;
 /// Ids of one generation that a desk remembers where records may come twice: a day of a busy city.
@@ -129,9 +128,8 @@ impl Desk {
 
     /// Reads the texts of a batch on all readers, then takes the records one after the other.
     fn step(&mut self, records: Vec<Record>) -> Result<(), DeskError> {
-        let readings = read_all(&self.parts.reader, &records, self.parts.readers);
         let mut dead = Vec::new();
-        for (record, reading) in records.into_iter().zip(readings) {
+        for (record, reading) in read_all(&self.parts.reader, records, self.parts.readers) {
             let (at, quiet) = (record.position, !self.caught_up);
             self.next.set(&at.at(at.offset + 1));
             let mut decisions = Step::default();
@@ -382,28 +380,4 @@ fn verdict_name(verdict: &Verdict) -> &'static str {
         Verdict::Misconfigured { .. } => "misconfigured",
         Verdict::Unknown { .. } => "unknown",
     }
-}
-
-/// Readings of the mentions of a batch, in order, made on `threads` threads.
-pub fn read_all(reader: &Reader, records: &[Record], threads: usize) -> Vec<Option<Reading>> {
-    let one = |record: &Record| match &record.body {
-        Body::Mention(mention) => Some(record.reading.as_deref().cloned().unwrap_or_else(|| reader.read(mention))),
-        _ => None,
-    };
-    if threads < 2 || records.len() < PARALLEL_MENTIONS {
-        return records.iter().map(one).collect();
-    }
-    let share = records.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let parts: Vec<_> =
-            records.chunks(share).map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())).collect();
-        let mut all = Vec::with_capacity(records.len());
-        for part in parts {
-            match part.join() {
-                Ok(readings) => all.extend(readings),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        all
-    })
 }

@@ -20,6 +20,7 @@ pub mod lead;
 pub mod ledger;
 pub mod manual;
 pub mod open;
+pub mod readers;
 pub mod replay;
 pub mod search;
 pub mod serve;

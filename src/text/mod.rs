@@ -3,8 +3,8 @@
 mod normal;
 mod segment;
 
-pub use normal::{Normaliser, is_han, normalise};
-pub use segment::{Segmenter, segment_line};
+pub use normal::{Normaliser, is_bare, is_han, normalise};
+pub use segment::{SEPARATOR, Segmenter, segment_line};
 
 /// A normalised text that knows where each of its bytes came from.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

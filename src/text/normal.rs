@@ -2,6 +2,7 @@
 //! Its purpose is to understand people who write in a hurry; it makes no signal about them.
 
 use super::Normal;
+use regex::Regex;
 use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization;
 
@@ -18,6 +19,11 @@ static SIMPLE: LazyLock<Vec<char>> = LazyLock::new(|| {
 /// Whether a character is a common Han character.
 pub fn is_han(c: char) -> bool {
     (HAN_FIRST..=HAN_LAST).contains(&(c as u32))
+}
+
+/// Whether a character is a letter, digit or Han character; the common ones are told without a table.
+pub fn is_bare(c: char) -> bool {
+    is_han(c) || (c.is_ascii() && c.is_ascii_alphanumeric()) || (!c.is_ascii() && c.is_alphanumeric())
 }
 
 fn emoji(c: char) -> Option<&'static str> {
@@ -79,7 +85,13 @@ pub fn normalise(text: &str) -> Normal {
 
 fn put(out: &mut Normal, c: char, at: usize) {
     out.text.push(c);
-    out.map.extend(std::iter::repeat_n(at as u32, c.len_utf8()));
+    let at = at as u32;
+    // Nearly every character has three bytes or one.
+    match c.len_utf8() {
+        1 => out.map.push(at),
+        3 => out.map.extend_from_slice(&[at; 3]),
+        bytes => out.map.extend(std::iter::repeat_n(at, bytes)),
+    }
 }
 
 /// Drops single separators in runs of single Han characters: 红 谷 滩 着 火 了.
@@ -107,17 +119,25 @@ fn close_up(from: &Normal) -> Normal {
 #[derive(Clone, Debug, Default)]
 pub struct Normaliser {
     homophones: Vec<(String, String)>,
+    /// Any of the wrong words: most texts hold none and are asked once.
+    any: Option<Regex>,
 }
 
 impl Normaliser {
     /// Takes the pairs wrong, right.
     pub fn new(homophones: &[(String, String)]) -> Normaliser {
-        Normaliser { homophones: homophones.to_vec() }
+        let wrong: Vec<String> = homophones.iter().map(|(wrong, _)| regex::escape(wrong)).collect();
+        // Escaped words always compile; should they grow too many for one pattern, each is looked for by itself.
+        let any = if wrong.is_empty() { None } else { Regex::new(&wrong.join("|")).ok() };
+        Normaliser { homophones: homophones.to_vec(), any }
     }
 
     /// Normalises one text.
     pub fn normalise(&self, text: &str) -> Normal {
         let mut normal = normalise(text);
+        if self.any.as_ref().is_some_and(|any| !any.is_match(&normal.text)) {
+            return normal;
+        }
         for (wrong, right) in &self.homophones {
             if normal.text.contains(wrong.as_str()) {
                 normal = replace(&normal, wrong, right);

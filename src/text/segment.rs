@@ -1,7 +1,16 @@
 //! Segmenting with jieba's dictionary and the city's words, without guessing new words. In: text. Out: its words.
 
+use super::is_bare;
 use jieba_rs::Jieba;
 use std::sync::LazyLock;
+
+/// Between two words of a line; no word holds it.
+pub const SEPARATOR: char = '\u{1}';
+
+/// Whether it holds a letter, digit or Han character and can stand in a line of words.
+fn is_word(word: &str) -> bool {
+    word.chars().any(is_bare) && !word.contains(SEPARATOR)
+}
 
 /// Parts text into words.
 #[derive(Debug)]
@@ -29,8 +38,24 @@ impl Segmenter {
 
     /// Words that hold a letter, digit or Han character.
     pub fn words(&self, text: &str) -> Vec<String> {
-        let cut = self.cut(text).into_iter();
-        cut.filter(|word| word.chars().any(char::is_alphanumeric)).map(str::to_owned).collect()
+        self.jieba
+            .cut(text, false)
+            .into_iter()
+            .filter(|token| is_word(token.word))
+            .map(|token| token.word.to_owned())
+            .collect()
+    }
+
+    /// Appends those words to a line of words with [`SEPARATOR`] between them.
+    pub fn join(&self, text: &str, line: &mut String) {
+        for token in self.jieba.cut(text, false) {
+            if is_word(token.word) {
+                if !line.is_empty() {
+                    line.push(SEPARATOR);
+                }
+                line.push_str(token.word);
+            }
+        }
     }
 
     /// Words of a line; every character but spaces is kept.

@@ -5,6 +5,7 @@
 //! or class contradict. The state is bounded: texts and ids by time, topics by number.
 
 use super::finger::{Names, Window, key, says_enough, signature};
+use super::kept;
 use super::like::{Likes, Terms, terms};
 use super::rules::{FoldRules, HeatRules};
 use super::scene::Scenes;
@@ -13,6 +14,7 @@ use super::{Joined, TopicId};
 use crate::assess::Reading;
 use crate::mention::{Counts, Kind, Mention};
 use crate::time::{Instant, Span};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +35,8 @@ pub struct Folded {
 /// All topics.
 #[derive(Clone, Serialize, Deserialize, Debug, Default)]
 pub struct Topics {
-    topics: BTreeMap<u64, Box<Topic>>,
+    #[serde(with = "kept::sorted")]
+    topics: FxHashMap<u64, Box<Topic>>,
     by_age: BTreeSet<(Instant, u64)>,
     merged: BTreeMap<u64, u64>,
     window: Window,

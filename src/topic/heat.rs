@@ -4,11 +4,11 @@
 //! repeats by one never raise it. The baseline is an exponentially weighted mean and variance with a half-life of a day,
 //! over bins of five minutes; empty bins are folded in closed form.
 
+use super::few::FewMap;
 use super::rules::HeatRules;
 use super::{Heat, HeatParts};
 use crate::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Length of a bin.
 pub(crate) const BIN: Span = Span::minutes(5);
@@ -22,8 +22,8 @@ const FLOOR: f64 = 1.0;
 /// Who spoke of a topic, and when for the first time.
 #[derive(Clone, PartialEq, Serialize, Deserialize, Default, Debug)]
 pub struct Pulse {
-    sources: BTreeMap<u64, i64>,
-    bins: BTreeMap<i64, u32>,
+    sources: FewMap<u64, i64>,
+    bins: FewMap<i64, u32>,
     last: i64,
     closed: i64,
     mean: f64,
@@ -38,14 +38,14 @@ impl Pulse {
     /// Notes a source; `false` where it had spoken before.
     pub fn add(&mut self, source: u64, at: Instant, rules: &HeatRules) -> bool {
         let bin = if self.bins.is_empty() { bin_of(at) } else { bin_of(at).max(self.last) };
-        if self.sources.contains_key(&source) || self.sources.len() >= SOURCES {
+        if self.sources.len() >= SOURCES || self.sources.get(source).is_some() {
             return false;
         }
         if self.bins.is_empty() {
             self.closed = bin;
         }
-        self.sources.insert(source, bin);
-        *self.bins.entry(bin).or_default() += 1;
+        self.sources.or_insert(source, bin);
+        *self.bins.or_insert(bin, 0) += 1;
         self.last = bin;
         if self.closed < bin {
             (self.mean, self.variance) = self.baseline(bin, rules);
@@ -62,7 +62,7 @@ impl Pulse {
     /// New distinct sources in the span that ends with the bin of `now`.
     pub fn within(&self, now: Instant, span: Span) -> u32 {
         let bin = bin_of(now).max(self.last);
-        self.bins.range(bin - span.0 / BIN.0 + 1..=bin).map(|(_, n)| n).sum()
+        self.bins.range(bin - span.0 / BIN.0 + 1, bin + 1).map(|(_, n)| n).sum()
     }
 
     /// Distinct sources by bin, as a running total.
@@ -84,7 +84,7 @@ impl Pulse {
             *variance = kept * (*variance + *mean * *mean * (1.0 - kept));
             *mean *= kept;
         };
-        for (&at, &n) in self.bins.range(closed..bin.max(closed)) {
+        for (at, n) in self.bins.range(closed, bin) {
             idle(&mut mean, &mut variance, at - closed);
             let deviation = variance.sqrt();
             let value = f64::from(n).min(mean + CLIP * (deviation + FLOOR));
@@ -101,7 +101,7 @@ impl Pulse {
     pub fn heat(&self, now: Instant, width: f64, rules: &HeatRules) -> Heat {
         let bin = bin_of(now).max(self.last);
         let (mean, variance) = self.baseline(bin, rules);
-        let current = f64::from(self.bins.get(&bin).copied().unwrap_or(0));
+        let current = f64::from(self.bins.get(bin).unwrap_or(0));
         let burst = ((current - mean.max(FLOOR)) / (variance.sqrt() + FLOOR)).max(0.0);
         let recent = f64::from(self.within(now, Span::minutes(15)));
         let hour = f64::from(self.within(now, Span::minutes(75))) - recent;
@@ -111,22 +111,26 @@ impl Pulse {
 
     /// Two topics became one: each source counts from when it first spoke of either. Free of order, safe to repeat.
     pub fn merge(&mut self, other: &Pulse) {
-        for (&source, &bin) in &other.sources {
-            let mine = self.sources.entry(source).or_insert(bin);
+        for (source, bin) in other.sources.iter() {
+            let mine = self.sources.or_insert(source, bin);
             *mine = (*mine).min(bin);
         }
         if self.sources.len() > SOURCES {
-            let mut rows: Vec<(i64, u64)> = self.sources.iter().map(|(source, bin)| (*bin, *source)).collect();
+            let mut rows: Vec<(i64, u64)> = self.sources.iter().map(|(source, bin)| (bin, source)).collect();
             rows.sort_unstable();
             rows.truncate(SOURCES);
-            self.sources = rows.into_iter().map(|(bin, source)| (source, bin)).collect();
+            rows.sort_unstable_by_key(|row| row.1);
+            self.sources = FewMap::default();
+            for (bin, source) in rows {
+                self.sources.or_insert(source, bin);
+            }
         }
-        self.bins = BTreeMap::new();
-        for bin in self.sources.values() {
-            *self.bins.entry(*bin).or_default() += 1;
+        self.bins = FewMap::default();
+        for (_, bin) in self.sources.iter() {
+            *self.bins.or_insert(bin, 0) += 1;
         }
-        self.closed = self.bins.keys().next().copied().unwrap_or(0);
-        self.last = self.bins.keys().next_back().copied().unwrap_or(0);
+        self.closed = self.bins.iter().next().map_or(0, |(bin, _)| bin);
+        self.last = self.bins.iter().next_back().map_or(0, |(bin, _)| bin);
         (self.mean, self.variance) = (0.0, 0.0);
     }
 }

@@ -17,6 +17,8 @@ const CENTROID_TERMS: usize = 512;
 const LOOKED_UP: usize = 32;
 /// Topics listed under one bigram, the newest.
 const POSTINGS: usize = 64;
+/// Numbers of texts below which the rarity of a term is worked out once for a comparison.
+const FEW: usize = 64;
 /// Topics compared in full.
 const CANDIDATES: usize = 8;
 
@@ -52,26 +54,53 @@ impl Default for Likes {
     }
 }
 
-impl Likes {
-    fn rarity(&self, term: u32) -> f32 {
-        let seen = self.seen_in.get(term as usize % CELLS).copied().unwrap_or(0);
-        ((1.5 + self.texts as f32) / (0.5 + seen as f32)).ln().max(0.01)
+/// Rarity of the terms of one comparison. Most terms were seen a few times, so most logarithms are worked out once.
+struct Rarity<'a> {
+    likes: &'a Likes,
+    few: [f32; FEW],
+}
+
+impl<'a> Rarity<'a> {
+    fn new(likes: &'a Likes) -> Rarity<'a> {
+        Rarity { likes, few: [0.0; FEW] }
     }
 
+    fn of(&mut self, term: u32) -> f32 {
+        let seen = self.likes.seen_in.get(term as usize % CELLS).copied().unwrap_or(0);
+        let worked_out = || ((1.5 + self.likes.texts as f32) / (0.5 + seen as f32)).ln().max(0.01);
+        match self.few.get(seen as usize).copied() {
+            None => worked_out(),
+            // No rarity is 0.
+            Some(0.0) => {
+                let rarity = worked_out();
+                self.few[seen as usize] = rarity;
+                rarity
+            }
+            Some(rarity) => rarity,
+        }
+    }
+}
+
+impl Likes {
     /// The terms that tell most, at most [`LOOKED_UP`].
-    fn telling(&self, terms: &Terms) -> Vec<u32> {
-        let mut ranked: Vec<(f32, u32)> = terms.iter().map(|&(term, n)| (n * self.rarity(term), term)).collect();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        ranked.truncate(LOOKED_UP);
+    fn telling(&self, terms: &Terms, rarity: &mut Rarity<'_>) -> Vec<u32> {
+        let mut ranked: Vec<(f32, u32)> = terms.iter().map(|&(term, n)| (n * rarity.of(term), term)).collect();
+        let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        if ranked.len() > LOOKED_UP {
+            ranked.select_nth_unstable_by(LOOKED_UP - 1, order);
+            ranked.truncate(LOOKED_UP);
+        }
+        ranked.sort_unstable_by(order);
         ranked.into_iter().map(|(_, term)| term).collect()
     }
 
     /// The likest topics, likest first, at most [`CANDIDATES`].
     pub(crate) fn nearest(&self, terms: &Terms) -> Vec<(f64, u64)> {
         let mut hits: Vec<(u64, f32)> = Vec::new();
-        for term in self.telling(terms) {
+        let mut rarities = Rarity::new(self);
+        for term in self.telling(terms, &mut rarities) {
             let Some(topics) = self.postings.get(&term) else { continue };
-            let rarity = self.rarity(term);
+            let rarity = rarities.of(term);
             hits.extend(topics.iter().map(|&topic| (topic, rarity)));
         }
         hits.sort_unstable_by_key(|hit| hit.0);
@@ -83,7 +112,7 @@ impl Likes {
         ranked.truncate(CANDIDATES);
         let mut found: Vec<(f64, u64)> = ranked
             .into_iter()
-            .filter_map(|(_, topic)| Some((self.cosine(terms, &self.centroids.get(&topic)?.terms), topic)))
+            .filter_map(|(_, topic)| Some((cosine(terms, &self.centroids.get(&topic)?.terms, &mut rarities), topic)))
             .collect();
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         found
@@ -92,31 +121,9 @@ impl Likes {
     /// Cosine of two topics' centroids.
     pub(crate) fn between(&self, a: u64, b: u64) -> f64 {
         match (self.centroids.get(&a), self.centroids.get(&b)) {
-            (Some(a), Some(b)) => self.cosine(&a.terms, &b.terms),
+            (Some(a), Some(b)) => cosine(&a.terms, &b.terms, &mut Rarity::new(self)),
             _ => 0.0,
         }
-    }
-
-    fn cosine(&self, a: &Terms, b: &Terms) -> f64 {
-        let (mut i, mut j, mut dot, mut aa, mut bb) = (0, 0, 0.0f64, 0.0f64, 0.0f64);
-        while i < a.len() || j < b.len() {
-            let left = a.get(i).map_or(u64::MAX, |term| u64::from(term.0));
-            let right = b.get(j).map_or(u64::MAX, |term| u64::from(term.0));
-            let rarity = self.rarity(left.min(right) as u32);
-            let (mut x, mut y) = (0.0, 0.0);
-            if left <= right {
-                x = f64::from(a[i].1 * rarity);
-                i += 1;
-            }
-            if right <= left {
-                y = f64::from(b[j].1 * rarity);
-                j += 1;
-            }
-            dot += x * y;
-            aa += x * x;
-            bb += y * y;
-        }
-        if aa > 0.0 && bb > 0.0 { dot / (aa * bb).sqrt() } else { 0.0 }
     }
 
     /// Counts a text that nobody is going to look up.
@@ -132,7 +139,7 @@ impl Likes {
     /// Adds a text to a topic.
     pub(crate) fn add(&mut self, topic: u64, terms: &Terms) {
         self.count(terms);
-        let listed = self.telling(terms);
+        let listed = self.telling(terms, &mut Rarity::new(self));
         let centroid = self.centroids.entry(topic).or_default();
         centroid.terms = sum(&centroid.terms, terms);
         self.list(topic, listed);
@@ -175,6 +182,28 @@ impl Likes {
         centroid.terms = sum(&centroid.terms, &gone.terms);
         self.list(into, gone.listed);
     }
+}
+
+fn cosine(a: &Terms, b: &Terms, rarities: &mut Rarity<'_>) -> f64 {
+    let (mut i, mut j, mut dot, mut aa, mut bb) = (0, 0, 0.0f64, 0.0f64, 0.0f64);
+    while i < a.len() || j < b.len() {
+        let left = a.get(i).map_or(u64::MAX, |term| u64::from(term.0));
+        let right = b.get(j).map_or(u64::MAX, |term| u64::from(term.0));
+        let rarity = rarities.of(left.min(right) as u32);
+        let (mut x, mut y) = (0.0, 0.0);
+        if left <= right {
+            x = f64::from(a[i].1 * rarity);
+            i += 1;
+        }
+        if right <= left {
+            y = f64::from(b[j].1 * rarity);
+            j += 1;
+        }
+        dot += x * y;
+        aa += x * x;
+        bb += y * y;
+    }
+    if aa > 0.0 && bb > 0.0 { dot / (aa * bb).sqrt() } else { 0.0 }
 }
 
 fn sum(a: &Terms, b: &Terms) -> Terms {

@@ -1,5 +1,7 @@
 //! Topics: mentions about one event folded together, with a stable id, and their heat.
 
+mod bands;
+mod few;
 mod finger;
 mod fold;
 mod heat;

@@ -3,6 +3,7 @@
 //!
 //! Every field merges by union, least or greatest, so merging is free of order and safe to repeat.
 
+use super::few::FewSet;
 use super::heat::Pulse;
 use super::kept;
 use super::rules::HeatRules;
@@ -79,10 +80,10 @@ pub(crate) struct Facts {
 pub struct Topic {
     pub(crate) id: TopicId,
     pub(crate) last: Instant,
-    pub(crate) members: BTreeSet<(Instant, String)>,
+    pub(crate) members: FewSet<(Instant, String)>,
     pub(crate) total: u64,
     pub(crate) pulse: Pulse,
-    pub(crate) platforms: BTreeSet<String>,
+    pub(crate) platforms: FewSet<String>,
     pub(crate) engagement: u64,
     pub(crate) best_rank: Option<u32>,
     /// Says something of an event or request: never forgotten for one that does not.
@@ -130,10 +131,10 @@ impl Topic {
         Topic {
             id,
             last: at,
-            members: BTreeSet::new(),
+            members: FewSet::default(),
             total: 0,
             pulse: Pulse::default(),
-            platforms: BTreeSet::new(),
+            platforms: FewSet::default(),
             engagement: 0,
             best_rank: None,
             matters: false,
@@ -158,10 +159,10 @@ impl Topic {
         let order = Reverse((at, super::finger::key(&mention.id)));
         self.last = self.last.max(at);
         self.total += 1;
-        keep_first(&mut self.members, (at, mention.id.clone()), MEMBERS);
+        self.members.keep_first((at, mention.id.clone()), MEMBERS);
         let fresh = self.pulse.add(source_of(mention), at, rules);
         if fresh {
-            keep_first(&mut self.platforms, mention.platform.clone(), KINDS);
+            self.platforms.keep_first(mention.platform.clone(), KINDS);
             self.engagement = self.engagement.max(engagement(&mention.counts));
         }
         if let Some(listing) = &mention.listing {
@@ -268,10 +269,10 @@ impl Topic {
         self.total += other.total;
         self.pulse.merge(&other.pulse);
         for member in other.members {
-            keep_first(&mut self.members, member, MEMBERS);
+            self.members.keep_first(member, MEMBERS);
         }
         for platform in other.platforms {
-            keep_first(&mut self.platforms, platform, KINDS);
+            self.platforms.keep_first(platform, KINDS);
         }
         for district in other.districts {
             keep_first(&mut self.districts, district, KINDS);

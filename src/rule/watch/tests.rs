@@ -44,7 +44,7 @@ fn event(text: &str, class: Class, level: Level, verdict: Verdict, township: Opt
     let classes = vec![ClassWeight { class, weight: 0.9 }];
     let assessment =
         Assessment { place, classes, level, what: What::Event, causes: vec![cause], ..Assessment::default() };
-    Reading { assessment, words: Vec::new(), bare: text.chars().filter(|c| c.is_alphanumeric()).collect() }
+    Reading { assessment, words: String::new(), bare: text.chars().filter(|c| c.is_alphanumeric()).collect() }
 }
 
 fn noise(text: &str, noise: Option<Noise>) -> Reading {

@@ -92,7 +92,7 @@ pub struct Page {
 }
 
 /// How the matches are spread; the most frequent values first.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Facets {
     /// How many matches were counted, the newest ones; the total unless that is very great.
     pub of: u64,
@@ -107,7 +107,7 @@ pub struct Facets {
 }
 
 /// One value of a facet.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Facet {
     /// The code, as `field:value` takes it.
     pub value: String,
@@ -116,7 +116,7 @@ pub struct Facet {
 }
 
 /// All matches over time, by the hour where they lie within two days, else by days.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Histogram {
     /// Seconds from one bucket to the next.
     pub step_s: u64,
@@ -125,7 +125,7 @@ pub struct Histogram {
 }
 
 /// One bar of a histogram.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Bucket {
     /// Where it begins.
     pub at: Instant,

@@ -340,6 +340,15 @@ impl Store for Postgres {
         })
     }
 
+    fn destroy_evidence(&self, incident: &str) -> Result<u64, StoreError> {
+        let incident = incident.to_owned();
+        self.writer.write(move |on| Ok(on.execute("DELETE FROM evidence WHERE incident = $1", &[&incident])?))
+    }
+
+    fn lines(&self, after: u64, limit: usize) -> Result<Vec<String>, StoreError> {
+        Ok(self.page(after, limit)?.iter().map(Stored::line).collect())
+    }
+
     fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError> {
         match self.reader.read(move |on| stored_salt(on, day))? {
             Some(stored) => Ok(stored),

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::duty::event::{Entry, Event};
 use crate::duty::view::IncidentView;
 use crate::duty::{Command, State, Verdict};
-use crate::index::{Page, Query, QueryError, Searcher, Writer};
+use crate::index::{Belongs, Exported, Format, Page, Query, QueryError, Searcher, Writer};
 use crate::intake::{Answer, Body, Record, Source};
 use crate::ledger::{Evidence, Store, StoreError};
 use crate::limits;
@@ -226,6 +226,27 @@ impl Follower {
         }
     }
 
+    /// The mentions of an incident that is open to searching: those that carried it and the first of its topic.
+    fn members(&self, incident: &str) -> Option<Belongs> {
+        let known = self.followed().state.incident(incident).filter(|known| !known.restricted)?;
+        let mut mentions = known.carried;
+        if let Ok(AnswerBody::Topic { topic }) = self.ask_desk(&AskBody::Topic { incident: incident.to_owned() }) {
+            mentions.extend(topic.mentions);
+        }
+        mentions.sort();
+        mentions.dedup();
+        Some(Belongs { topics: Vec::new(), mentions })
+    }
+
+    /// Writes down who looked for what and why; without that nobody sees what was found.
+    fn audit(&self, by: String, purpose: String, query: String, total: u64) -> Result<(), QueryError> {
+        let event = Box::new(Event::Searched { by: by.clone(), purpose, query, total });
+        match self.ask_desk(&AskBody::Audit { actor: by, event }) {
+            Ok(AnswerBody::Done { .. }) => Ok(()),
+            _ => Err(QueryError::Failed("the search could not be written to the audit".to_owned())),
+        }
+    }
+
     /// Waits until the ledger has been read up to an entry.
     fn reach(&self, seq: u64) -> Result<(), CommandRefused> {
         while self.seq.load(Ordering::Acquire) < seq {
@@ -344,15 +365,30 @@ impl House for Beside {
         let (follower, by, purpose) = (self.0.clone(), by.to_owned(), purpose.to_owned());
         Box::pin(async move {
             let searched = apart(move || {
-                let q = query.q.clone();
-                let page = follower.searcher.search(&query)?;
-                let event = Box::new(Event::Searched { by: by.clone(), purpose, query: q, total: page.total });
-                match follower.ask_desk(&AskBody::Audit { actor: by, event }) {
-                    Ok(AnswerBody::Done { .. }) => Ok(page),
-                    _ => Err(QueryError::Failed("the search could not be written to the audit".to_owned())),
-                }
+                let page = follower.searcher.search_with(&query, &|incident| follower.members(incident))?;
+                follower.audit(by, purpose, query.q, page.total)?;
+                Ok(page)
             });
             searched.await.unwrap_or(Err(QueryError::Failed("the search stopped".to_owned())))
+        })
+    }
+
+    fn export<'a>(
+        &'a self,
+        by: &'a str,
+        purpose: &'a str,
+        query: Query,
+        format: Format,
+    ) -> Answering<'a, Result<Exported, QueryError>> {
+        let (follower, by, purpose) = (self.0.clone(), by.to_owned(), purpose.to_owned());
+        Box::pin(async move {
+            let exported = apart(move || {
+                let file = follower.searcher.export(&query, Some(&|incident| follower.members(incident)), format)?;
+                let purpose = format!("export {}, {} rows: {purpose}", format.name(), file.rows);
+                follower.audit(by, purpose, query.q, file.total)?;
+                Ok(file)
+            });
+            exported.await.unwrap_or(Err(QueryError::Failed("the search stopped".to_owned())))
         })
     }
 

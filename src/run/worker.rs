@@ -9,8 +9,8 @@ use crate::intake::{Body, Record, Salts, assessed};
 use crate::ledger::{DeadLetter, Positions};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::run::desk::read_all;
 use crate::run::health::{Shows, serve};
+use crate::run::readers::read_all;
 use crate::run::{open, say, settings, tables, until_stopped};
 use crate::settings::Overrides;
 use crate::time::{Instant, Span};
@@ -128,8 +128,7 @@ impl Worker {
                 records.push(Record { position, body: decoded.body, reading: None, origin: None });
             }
         }
-        let readings = read_all(&self.reader, &records, self.threads);
-        for ((record, reading), at) in records.into_iter().zip(readings).zip(times) {
+        for ((record, reading), at) in read_all(&self.reader, records, self.threads).zip(times) {
             match (record.body, reading) {
                 (Body::Mention(mention), Some(reading)) => {
                     self.metrics.mentions.with_label_values(&[&mention.platform]).inc();

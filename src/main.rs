@@ -127,11 +127,13 @@ enum Role {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("YUQING_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new(if matches!(cli.role, Role::Run { .. } | Role::Worker { .. } | Role::Desk | Role::Web) {
-            "info,tantivy=warn"
-        } else {
-            "warn,tantivy=error"
-        })
+        tracing_subscriber::EnvFilter::new(
+            if matches!(cli.role, Role::Run { .. } | Role::Worker { .. } | Role::Desk | Role::Web) {
+                "info,tantivy=warn"
+            } else {
+                "warn,tantivy=error"
+            },
+        )
     });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match hand_over(cli) {

@@ -10,6 +10,7 @@ mod inspect;
 mod merge;
 mod producer;
 mod source;
+mod upstream;
 
 pub use config::{Compression, KafkaConfig, Mechanism, Protocol, Sasl, Value};
 pub use decode::MentionDecoder;

@@ -136,12 +136,7 @@ pub(super) fn link(
 }
 
 impl Stored {
-    fn next(
-        (seq, before): (u64, &str),
-        at: Instant,
-        actor: String,
-        event: &Event,
-    ) -> Result<Stored, StoreError> {
+    fn next((seq, before): (u64, &str), at: Instant, actor: String, event: &Event) -> Result<Stored, StoreError> {
         let mut text = String::new();
         let value = serde_json::to_value(event).map_err(|error| StoreError::Failed(error.to_string()))?;
         canonical(&value, &mut text);

@@ -82,11 +82,7 @@ pub struct Moved {
 
 /// Copies a store into an empty one; `progress` hears after every page. A copy broken off is begun again from nothing, and
 /// the target is not usable before it is whole and its chain has been verified there.
-pub fn copy(
-    from: &dyn Source,
-    to: &dyn Target,
-    progress: &mut dyn FnMut(&Moved),
-) -> Result<Moved, StoreError> {
+pub fn copy(from: &dyn Source, to: &dyn Target, progress: &mut dyn FnMut(&Moved)) -> Result<Moved, StoreError> {
     to.begin()?;
     let mut moved = Moved::default();
     let mut walk = Walk::default();

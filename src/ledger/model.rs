@@ -114,7 +114,8 @@ impl Model {
             }
             13 => {
                 let day = Day(START.0 + i32::from(a % 4));
-                let due: Vec<Day> = self.salts.range(..day).filter(|(_, salt)| salt.is_some()).map(|it| *it.0).collect();
+                let due: Vec<Day> =
+                    self.salts.range(..day).filter(|(_, salt)| salt.is_some()).map(|it| *it.0).collect();
                 assert_eq!(store.destroy_salts_before(day).expect("destroys"), due);
                 self.happened.destroyed += due.len() as u64;
                 self.salts.extend(due.into_iter().map(|day| (day, None)));
@@ -198,7 +199,8 @@ impl Model {
         let positions: Vec<_> = positions.collect();
         let mut after = self.positions.clone();
         positions.iter().for_each(|(_, to)| after.set(to));
-        let checkpoint = (b % 4 == 0).then(|| Checkpoint { positions: after, version: u32::from(a), body: vec![a, b, c, 0] });
+        let checkpoint =
+            (b % 4 == 0).then(|| Checkpoint { positions: after, version: u32::from(a), body: vec![a, b, c, 0] });
         Step {
             events: events.collect(),
             positions,

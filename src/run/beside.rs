@@ -18,7 +18,8 @@ use tokio::sync::watch;
 /// Runs until asked to stop; exit code 0, or 3 where the stream or the disk failed.
 pub fn run(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<u8> {
     let settings = settings(files, overrides)?;
-    let config = settings.kafka.clone().context("`yuqing web` needs [kafka] in the settings; `yuqing run` needs none")?;
+    let config =
+        settings.kafka.clone().context("`yuqing web` needs [kafka] in the settings; `yuqing run` needs none")?;
     std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
     let tables = tables::load(&settings.sources).map_err(|faults| anyhow!("{}", app::join(&faults)))?;
     let store = open::store(&settings)?;

@@ -34,6 +34,24 @@ pub struct Options {
     /// Seed of the day
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Writes the day as a file of mentions instead of playing it: for replay into Kafka or another house
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+}
+
+/// The day as JSON lines, each with the time at which it is collected.
+fn write(path: &std::path::Path, options: &Options) -> anyhow::Result<u8> {
+    use std::io::Write as _;
+    let day = Day::write(options.seed, options.mentions);
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for post in &day.posts {
+        let mut record: serde_json::Value = serde_json::from_str(&post.json)?;
+        record["collected_at"] = post.at.to_string().into();
+        writeln!(out, "{record}")?;
+    }
+    out.flush()?;
+    eprintln!("{} mentions written to {}", day.posts.len(), path.display());
+    Ok(0)
 }
 
 /// Virtual time of one body: under the door's tolerance for the future, so the clock may follow the body.
@@ -50,6 +68,9 @@ struct Seen {
 
 /// Exit code 0.
 pub fn run(files: &[PathBuf], overrides: &Overrides, options: &Options, json: bool) -> anyhow::Result<u8> {
+    if let Some(path) = &options.write {
+        return write(path, options);
+    }
     let temporary = std::env::temp_dir().join(format!("yuqing-demo-{}", std::process::id()));
     let data = overrides.data.clone().unwrap_or_else(|| temporary.clone());
     let listen = overrides.listen.clone().or_else(|| options.exit.then(|| "127.0.0.1:0".to_owned()));

@@ -47,9 +47,10 @@ pub fn run(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<u8> {
     let store = open::store(&settings)?;
     let clock = Clock::Real;
     let metrics = Arc::new(Metrics::new()?);
-    open::topics(&config)?;
+    open::topics(&config);
     let reader = Arc::new(tables.reader);
-    let source = open::assessed(&config, &config.group, reader.clone(), false)?;
+    // The group is the workers'; the desk reports its own progress under its own name.
+    let source = open::assessed(&config, &format!("{}-desk", config.group), reader.clone(), false)?;
     let (asks, asked) = sync_channel(ASKS);
     let (due, notices) = mpsc::channel(DUE);
     let (progress_out, progress) = watch::channel(Progress::default());

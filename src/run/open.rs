@@ -14,6 +14,8 @@ use crate::web::Accounts;
 use anyhow::Context;
 use std::sync::Arc;
 
+/// Between two looks for a cluster or topic that is not there.
+const WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 /// What says which form a dead letter has.
 pub const DEAD_LETTER: &[(&str, &str)] = &[("yuqing-schema", "dead-letter/1")];
 
@@ -25,13 +27,26 @@ pub fn store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     })
 }
 
-/// Makes the topics that this house writes, where they are missing; gives the partitions of the assessed one.
-pub fn topics(config: &KafkaConfig) -> anyhow::Result<i32> {
-    let made = ensure_topics(config).context("cannot look at the topics")?;
-    for name in &made.made {
-        tracing::info!(topic = name, partitions = made.partitions, "a topic was made");
+/// Makes the topics that this house writes, where they are missing; waits for the cluster and the topics of mentions. Gives
+/// the partitions of the assessed one.
+pub fn topics(config: &KafkaConfig) -> i32 {
+    let mut told = String::new();
+    loop {
+        match ensure_topics(config) {
+            Ok(found) => {
+                for name in &found.made {
+                    tracing::info!(topic = name, "a topic was made");
+                }
+                return found.partitions;
+            }
+            Err(error) if error.to_string() != told => {
+                told = error.to_string();
+                tracing::warn!(%error, "waiting for Kafka");
+            }
+            Err(_) => {}
+        }
+        std::thread::sleep(WAIT);
     }
-    Ok(made.partitions)
 }
 
 /// Accounts, sessions and tokens: where the store is.
@@ -64,17 +79,11 @@ pub fn assessed(
         match assessed::read(value) {
             Ok(assessed::Assessed::Mention { mention, assessment, origin }) => {
                 let reading = assessed::reading(&reader, &mention, *assessment, words);
-                Decoded {
-                    body: Body::Mention(mention),
-                    reading: Some(Box::new(reading)),
-                    origin: Some(origin),
-                }
+                Decoded { body: Body::Mention(mention), reading: Some(Box::new(reading)), origin: Some(origin) }
             }
-            Ok(assessed::Assessed::Refused { refused, head, at, origin }) => Decoded {
-                body: Body::Refused { refused, head, at },
-                reading: None,
-                origin: Some(origin),
-            },
+            Ok(assessed::Assessed::Refused { refused, head, at, origin }) => {
+                Decoded { body: Body::Refused { refused, head, at }, reading: None, origin: Some(origin) }
+            }
             // Nobody but a worker should write here: what is none of its records is refused like any other.
             Err(detail) => Body::Refused {
                 refused: Refused { line: 1, id: None, code: RefusalCode::NotJson, detail },
@@ -84,8 +93,7 @@ pub fn assessed(
             .into(),
         }
     };
-    let topics = [config.assessed.clone()];
-    Ok(Box::new(KafkaSource::open(config, &topics, group, Box::new(decode))?))
+    Ok(Box::new(KafkaSource::open_fed(config, &config.assessed, group, Box::new(decode))?))
 }
 
 /// Publishes refused records to their topic.

@@ -3,8 +3,8 @@
 use crate::clock::Clock;
 use crate::run::app::App;
 use crate::run::{say, settings, until_stopped};
-use crate::web::Bootstrap;
 use crate::settings::Overrides;
+use crate::web::Bootstrap;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;

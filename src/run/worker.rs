@@ -92,7 +92,7 @@ struct Worker {
 
 impl Worker {
     fn work(mut self, shown: &Shown, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        self.outputs = open::topics(&self.config)?;
+        self.outputs = open::topics(&self.config);
         let producer = Producer::open(&self.config)?;
         let mut group = KafkaGroup::join(&self.config, &self.config.topics)?;
         tracing::info!(outputs = self.outputs, topics = ?self.config.topics, "worker joins");
@@ -133,6 +133,8 @@ impl Worker {
                 (Body::Mention(mention), Some(reading)) => {
                     self.metrics.mentions.with_label_values(&[&mention.platform]).inc();
                     let value = assessed::assessed(&mention, &reading.assessment, &record.position);
+                    // The order of arrival is that of collecting; a broker takes no time to come.
+                    let at = at.min(mention.collected_at);
                     self.send(producer, &record.position, &mention.id, Some(&value), at)?;
                 }
                 (Body::Refused { refused, head, at: when }, _) => {

@@ -91,8 +91,7 @@ fn insert_token(on: &Connection, token: &Token) -> Result<(), AccountError> {
 }
 
 fn insert_session(step: &Transaction<'_>, session: &Kept) -> Result<(), AccountError> {
-    let row =
-        params![session.hash, session.user, session.csrf, session.created.millis(), session.seen.millis()];
+    let row = params![session.hash, session.user, session.csrf, session.created.millis(), session.seen.millis()];
     step.execute("INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)", row)?;
     Ok(())
 }
@@ -217,7 +216,8 @@ impl Book for SqliteBook {
 
     fn fill(&self, all: All) -> Result<bool, AccountError> {
         self.write(|step| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM tokens) OR EXISTS (SELECT 1 FROM facts)";
+            let sql =
+                "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM tokens) OR EXISTS (SELECT 1 FROM facts)";
             if step.query_row(sql, [], |row| row.get(0))? {
                 return Ok(false);
             }

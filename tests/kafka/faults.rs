@@ -172,7 +172,10 @@ fn f10_the_groups_offsets_do_not_matter() {
             }
         }
     }
-    assert_eq!(all.iter().map(text).collect::<Vec<_>>(), texts("a", 90).iter().map(|one| one.0.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        all.iter().map(text).collect::<Vec<_>>(),
+        texts("a", 90).iter().map(|one| one.0.as_str()).collect::<Vec<_>>()
+    );
 }
 
 #[test]

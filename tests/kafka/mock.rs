@@ -6,8 +6,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use std::time::{Duration, Instant as Moment};
-use yuqing::intake::kafka::{KafkaConfig, KafkaSource, Producer};
 use yuqing::intake::Source;
+use yuqing::intake::kafka::{KafkaConfig, KafkaSource, Producer};
 use yuqing::ledger::Positions;
 use yuqing::time::Span;
 
@@ -43,7 +43,10 @@ fn f8_a_refused_report_stops_nothing_and_is_counted() {
         }
     }
     assert_eq!(source.reports_failed(), 3, "the faults hit");
-    assert_eq!(records.iter().map(text).collect::<Vec<_>>(), texts("a", 30).iter().map(|one| one.0.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        records.iter().map(text).collect::<Vec<_>>(),
+        texts("a", 30).iter().map(|one| one.0.as_str()).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -58,7 +61,8 @@ fn f9_failed_fetches_moved_leaders_and_lost_brokers_leave_no_gap() {
     let all = texts("a", 400);
     let put = |part: usize| {
         for partition in 0..2 {
-            let mine = all[part * 100..(part + 1) * 100].iter().enumerate().filter(|(one, _)| *one as i32 % 2 == partition);
+            let mine =
+                all[part * 100..(part + 1) * 100].iter().enumerate().filter(|(one, _)| *one as i32 % 2 == partition);
             write(&producer, "m", partition, &mine.map(|(_, text)| text.clone()).collect::<Vec<_>>());
         }
     };

@@ -1,19 +1,26 @@
 //! Writing: what is delivered and what is not, notices as records, and what the cluster's settings put at risk.
 
 use super::broker::{Admin, at, broker, config, from_start, name, read, text, texts, write};
-use yuqing::duty::Verdict;
-use yuqing::intake::Body;
-use yuqing::intake::kafka::{KafkaConfig, KafkaSource, Outgoing, ProduceError, Producer, inspect};
-use yuqing::intake::Source;
-use yuqing::ledger::Positions;
-use yuqing::outlet::kafka::Alerts;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::Duration;
+use yuqing::duty::Verdict;
+use yuqing::intake::Body;
+use yuqing::intake::Source;
+use yuqing::intake::kafka::{KafkaConfig, KafkaSource, Outgoing, ProduceError, Producer, inspect};
+use yuqing::ledger::Positions;
+use yuqing::outlet::kafka::Alerts;
 
 fn record<'a>(topic: &'a str, value: &'a [u8]) -> Outgoing<'a> {
-    Outgoing { topic, partition: None, key: "weibo:1", headers: &[("yuqing-schema", "assessed/1")], value: Some(value), timestamp: None }
+    Outgoing {
+        topic,
+        partition: None,
+        key: "weibo:1",
+        headers: &[("yuqing-schema", "assessed/1")],
+        value: Some(value),
+        timestamp: None,
+    }
 }
 
 #[test]

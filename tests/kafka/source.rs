@@ -1,6 +1,8 @@
 //! The desk's reader on a broker that does as it should: order, restarts, holds, markers, added partitions, bad input.
 
-use super::broker::{Admin, after, at, broker, config, from_start, name, nothing_more, open, plain, read, text, texts, write};
+use super::broker::{
+    Admin, after, at, broker, config, from_start, name, nothing_more, open, plain, read, text, texts, write,
+};
 use crate::house::mention;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};

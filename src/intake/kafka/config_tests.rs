@@ -73,7 +73,8 @@ fn a_password_goes_to_the_client_and_nowhere_else() {
     assert_eq!(client.get("security.protocol"), Some("sasl_ssl"));
     assert_eq!((client.get("sasl.mechanism"), client.get("ssl.ca.location")), (Some("SCRAM-SHA-512"), Some("ca.pem")));
     assert!(!format!("{config:?}").contains("tiger"));
-    let inline = table("bootstrap = \"a:1\"\n[sasl]\nmechanism = \"SCRAM-SHA-256\"\nusername = \"d\"\npassword = \"tiger\"");
+    let inline =
+        table("bootstrap = \"a:1\"\n[sasl]\nmechanism = \"SCRAM-SHA-256\"\nusername = \"d\"\npassword = \"tiger\"");
     assert!(!format!("{inline:?} {:?}", inline.sasl).contains("tiger"));
     std::fs::remove_file(&path).expect("removed");
     assert!(config.base("desk").expect_err("no password").contains("password_file"));

@@ -221,10 +221,8 @@ impl KafkaGroup {
                 Some(Err(error)) => self.heard(&error)?,
             }
         }
-        polled.batches = batches
-            .into_iter()
-            .map(|((topic, partition), records)| Batch { topic, partition, records })
-            .collect();
+        polled.batches =
+            batches.into_iter().map(|((topic, partition), records)| Batch { topic, partition, records }).collect();
         Ok(polled)
     }
 
@@ -372,11 +370,7 @@ fn list(partitions: &[(String, i32)]) -> TopicPartitionList {
     list
 }
 
-fn member(
-    config: &KafkaConfig,
-    topics: &[String],
-    protocol: Protocol,
-) -> Result<BaseConsumer<Member>, GroupError> {
+fn member(config: &KafkaConfig, topics: &[String], protocol: Protocol) -> Result<BaseConsumer<Member>, GroupError> {
     let mut settings = config.member(protocol).map_err(|fault| failed("settings", fault))?;
     settings.set("enable.partition.eof", "false");
     let opened: KafkaResult<BaseConsumer<Member>> = settings.create_with_context(Member::default());

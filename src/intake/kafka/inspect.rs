@@ -10,8 +10,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
 
 /// What records must be kept for: every sink has passed them, and seven days more.
@@ -37,8 +37,7 @@ pub fn inspect(config: &KafkaConfig, stored: &Positions) -> Result<Vec<Advice>, 
     let mut settings = settings;
     settings.set("group.id", &config.group);
     let asker = asker(&settings)?;
-    let metadata =
-        asker.fetch_metadata(None, ASK).map_err(|error| failed("asking for the cluster", words(&error)))?;
+    let metadata = asker.fetch_metadata(None, ASK).map_err(|error| failed("asking for the cluster", words(&error)))?;
     let brokers = metadata.brokers().len();
     let mut found = Found::default();
     if brokers < COPIES {
@@ -85,14 +84,15 @@ pub struct Ensured {
 /// with as many partitions as the topics of mentions have at most, the others with one.
 pub fn ensure_topics(config: &KafkaConfig) -> Result<Ensured, SourceError> {
     let settings = config.reader("topics", 1).map_err(|fault| failed("settings", fault))?;
-    let metadata = asker(&settings)?
-        .fetch_metadata(None, ASK)
-        .map_err(|error| failed("asking for the cluster", words(&error)))?;
+    let metadata =
+        asker(&settings)?.fetch_metadata(None, ASK).map_err(|error| failed("asking for the cluster", words(&error)))?;
     let has = |name: &str| {
         let found = metadata.topics().iter().find(|topic| topic.name() == name);
         found.map(|topic| i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)).filter(|count| *count > 0)
     };
-    let most = config.topics.iter().filter_map(|name| has(name)).max().unwrap_or(1);
+    // Until there are mentions nobody knows how many partitions what they say will have.
+    let most = config.topics.iter().filter_map(|name| has(name)).max();
+    let most = most.ok_or_else(|| failed("looking for topics", format!("there is no {:?}: make it", config.topics)))?;
     let wanted = [(&config.assessed, most), (&config.alerts, 1), (&config.dispatches, 1), (&config.dead_letters, 1)];
     let missing: Vec<_> = wanted.iter().filter(|(name, _)| has(name).is_none()).collect();
     let partitions = has(&config.assessed).unwrap_or(most);
@@ -106,7 +106,8 @@ pub fn ensure_topics(config: &KafkaConfig) -> Result<Ensured, SourceError> {
         missing.iter().map(|(name, count)| NewTopic::new(name, *count, TopicReplication::Fixed(-1))).collect();
     let fault = |detail: String| failed("making topics", detail);
     let ask = || -> Result<_, SourceError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| fault(error.to_string()))?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().build().map_err(|error| fault(error.to_string()))?;
         let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
         runtime.block_on(admin.create_topics(&topics, &options)).map_err(|error| fault(words(&error)))
     };
@@ -161,7 +162,8 @@ fn described(config: &KafkaConfig, topics: &[&str]) -> Result<Vec<(String, Table
     }
     let fault = |detail: String| failed("asking for the settings of topics", detail);
     let ask = || -> Result<_, SourceError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| fault(error.to_string()))?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().build().map_err(|error| fault(error.to_string()))?;
         let options = AdminOptions::new().request_timeout(Some(ASK));
         runtime.block_on(admin.describe_configs(&wanted, &options)).map_err(|error| fault(words(&error)))
     };

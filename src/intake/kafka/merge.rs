@@ -1,11 +1,15 @@
 //! Several partitions as one stream. In: records of each partition as they come, and who is at its end. Out: the records
 //! in order of arrival, as far as they are there; a partition that has more and does not deliver is waited for a while,
-//! one at its end never.
+//! one at its end never, unless somebody upstream has yet to write there.
 
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant as Moment};
 
+/// How long a partition is taken to be without more upstream, once that was seen.
+const IDLE: Duration = Duration::from_millis(100);
+/// How long others wait for what is yet to be written upstream: who writes there may be gone.
+const UPSTREAM: Duration = Duration::from_secs(3);
 /// Records of one partition in hand: enough to choose from, little to lose.
 pub(super) const LANE_RECORDS: usize = 512;
 /// A partition that has more and delivers nothing for so long cannot be reached: it does not hold the clock up.
@@ -35,6 +39,10 @@ pub(super) struct Lane {
     ended: bool,
     /// Since when nothing is in hand although there is more.
     waits: Option<Moment>,
+    /// Whether somebody upstream writes here.
+    fed: bool,
+    /// When it was last seen that nothing more is to come from upstream.
+    idle: Option<Moment>,
 }
 
 /// All partitions, in order of topic and number.
@@ -68,7 +76,15 @@ impl Lane {
             floor: Instant::from_millis(i64::MIN),
             ended: false,
             waits: None,
+            fed: false,
+            idle: None,
         }
+    }
+
+    /// Whether nothing is in hand and more may be on its way.
+    fn open(&self, now: Moment) -> bool {
+        let fresh = |seen: Moment| now.saturating_duration_since(seen) < IDLE;
+        self.held.is_empty() && !self.stopped() && (!self.ended || (self.fed && !self.idle.is_some_and(fresh)))
     }
 
     /// Whether it has room for more.
@@ -90,13 +106,16 @@ impl Lane {
         record.at = record.at.max(self.floor);
         self.floor = record.at;
         self.held.push_back(record);
-        (self.ended, self.waits) = (false, None);
+        (self.ended, self.waits, self.idle) = (false, None, None);
         true
     }
 
     /// Notes that everything there was has come.
     pub(super) fn end(&mut self) {
-        (self.ended, self.waits) = (true, None);
+        self.ended = true;
+        if !self.fed {
+            self.waits = None;
+        }
     }
 }
 
@@ -124,9 +143,30 @@ impl Lanes {
         for lane in &mut self.lanes {
             lane.waits = None;
             lane.hold = self.hold.as_ref().map(|ends| {
-                let named = ends.iter().find(|(topic, partition, _)| *partition == lane.partition && *topic == lane.topic);
+                let named =
+                    ends.iter().find(|(topic, partition, _)| *partition == lane.partition && *topic == lane.topic);
                 named.map_or(0, |(_, _, end)| *end)
             });
+        }
+    }
+
+    /// From now on partitions at their end are waited for, until they are seen to be idle.
+    pub(super) fn feed(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.fed = true);
+    }
+
+    /// Partitions at their end that others would have to wait for.
+    pub(super) fn unsure(&self, now: Moment) -> Vec<(i32, u64)> {
+        if self.lanes.iter().all(|lane| lane.held.is_empty() || lane.stopped()) {
+            return Vec::new();
+        }
+        self.lanes.iter().filter(|lane| lane.ended && lane.open(now)).map(|lane| (lane.partition, lane.next)).collect()
+    }
+
+    /// Notes that nothing more is to come here from upstream.
+    pub(super) fn idle(&mut self, partition: i32, now: Moment) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.partition == partition && lane.held.is_empty()) {
+            (lane.idle, lane.waits) = (Some(now), None);
         }
     }
 
@@ -146,11 +186,12 @@ impl Lanes {
             }
         }
         let mut wait = None;
-        for lane in self.lanes.iter_mut().filter(|lane| lane.held.is_empty() && !lane.ended && !lane.stopped()) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.open(now)) {
             // What it brings next is not before its last: it cannot come before the first one.
             if first.is_some_and(|(at, _)| lane.floor > at) {
                 continue;
             }
+            let grace = if lane.ended { UPSTREAM } else { grace };
             let waited = now.saturating_duration_since(*lane.waits.get_or_insert(now));
             if waited < grace {
                 let left = grace - waited;

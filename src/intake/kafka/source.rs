@@ -6,6 +6,7 @@ use super::super::{Record, Source, SourceError};
 use super::client::{ASK, Bell, Ears, asker, check_position, ends_of, failed, partitions_of, words};
 use super::config::KafkaConfig;
 use super::merge::{Held, Lane, Lanes, Next};
+use super::upstream::Upstream;
 use super::{Decode, KafkaRecord};
 use crate::ledger::{Position, Positions};
 use crate::time::{Instant, Span};
@@ -37,6 +38,7 @@ pub struct KafkaSource {
     fault: Option<SourceError>,
     looked: Moment,
     failed_reports: u64,
+    upstream: Option<Upstream>,
 }
 
 /// A client with its queues; queues go first.
@@ -68,9 +70,43 @@ impl KafkaSource {
             fault: None,
             looked: Moment::now(),
             failed_reports: 0,
+            upstream: None,
         };
         source.numbers(ASK)?;
         Ok(source)
+    }
+
+    /// The same, written by the workers of `config.group`: a partition at its end is waited for while they have yet to say something
+    /// there, so that several workers give one order.
+    pub fn open_fed(
+        config: &KafkaConfig,
+        topic: &str,
+        group: &str,
+        decode: Decode,
+    ) -> Result<KafkaSource, SourceError> {
+        let mut source = KafkaSource::open(config, &[topic.to_owned()], group, decode)?;
+        let outputs = i32::try_from(source.numbers(ASK)?.len()).unwrap_or(i32::MAX);
+        source.upstream = Some(Upstream::open(config, outputs)?);
+        Ok(source)
+    }
+
+    /// Asks how far the workers are with the partitions that are empty while others are not.
+    fn ask_upstream(&mut self) {
+        let Some(upstream) = &self.upstream else { return };
+        let unsure = self.lanes.unsure(Moment::now());
+        if unsure.is_empty() {
+            return;
+        }
+        let wanted = unsure.iter().map(|(partition, _)| *partition).collect();
+        // A cluster that does not answer is no news: reading tells, and waiting has an end.
+        let Ok(drained) = upstream.drained(&wanted) else { return };
+        for (partition, next) in unsure.into_iter().filter(|(partition, _)| drained.contains(partition)) {
+            // What they wrote before they were asked is there; whether it has come here too, the end tells.
+            let end = self.topics.first().and_then(|topic| ends_of(&self.asker, topic, partition).ok());
+            if end.is_some_and(|(_, end)| end <= next) {
+                self.lanes.idle(partition, Moment::now());
+            }
+        }
     }
 
     /// Ids of the topics, as the cluster gave them: a topic that is made anew has another one.
@@ -134,6 +170,9 @@ impl KafkaSource {
             queue.set_nonempty_callback(move || rung.ring());
             queues.push(queue);
         }
+        if self.upstream.is_some() {
+            self.lanes.feed();
+        }
         self.reading = Some(Reading { queues, client, bell });
         self.looked = Moment::now();
         Ok(())
@@ -181,7 +220,8 @@ impl KafkaSource {
         }
         // Asked after the queues were emptied: whatever the new topic holds was fetched after its id was heard.
         if let Some(topic) = self.replaced() {
-            let (partition, read) = self.lanes.iter().find(|lane| lane.topic == topic).map_or((0, 0), |lane| (lane.partition, lane.next));
+            let (partition, read) =
+                self.lanes.iter().find(|lane| lane.topic == topic).map_or((0, 0), |lane| (lane.partition, lane.next));
             let end = ends_of(&self.asker, &topic, partition).map_or(0, |ends| ends.1);
             return Err(SourceError::Replaced { stream: topic, partition, read, end });
         }
@@ -362,6 +402,7 @@ impl Source for KafkaSource {
         self.look()?;
         loop {
             self.fill()?;
+            self.ask_upstream();
             let mut next = self.lanes.next(Moment::now(), grace);
             while let Next::Give(index) = next {
                 let Some(held) = self.lanes.give(index) else { break };

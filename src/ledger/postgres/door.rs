@@ -18,8 +18,12 @@ const MIGRATIONS: &[&str] =
 /// Advisory lock under which the format changes: "yuqi".
 const MIGRATING: i64 = 0x7975_7169;
 /// Where systems keep the root certificates they trust.
-const ROOTS: &[&str] =
-    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+const ROOTS: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 /// A server that does not take a connection in this time is tried again.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A connection that hears nothing in this time is broken.
@@ -271,8 +275,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for url in ["", "postgres://a@h/d?sslmode=perhaps", "mysql://a@h/d", "postgres://h/d?sslmode=require&sslrootcert=/none"]
-        {
+        for url in [
+            "",
+            "postgres://a@h/d?sslmode=perhaps",
+            "mysql://a@h/d",
+            "postgres://h/d?sslmode=require&sslrootcert=/none",
+        ] {
             assert!(matches!(Door::parse(url), Err(StoreError::Failed(_))), "{url}");
         }
     }

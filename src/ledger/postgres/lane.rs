@@ -106,11 +106,7 @@ impl Lane {
     pub(crate) fn recoveries(&self) -> Recoveries {
         let read = |tally: &AtomicU64| tally.load(Ordering::Relaxed);
         let tallies = &self.tallies;
-        Recoveries {
-            broken: read(&tallies.broken),
-            stood: read(&tallies.stood),
-            repeated: read(&tallies.repeated),
-        }
+        Recoveries { broken: read(&tallies.broken), stood: read(&tallies.stood), repeated: read(&tallies.repeated) }
     }
 
     fn run<T: Send + 'static>(

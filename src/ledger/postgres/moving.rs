@@ -1,7 +1,10 @@
 //! PostgreSQL as what a move reads from and fills: every table whole, page by page, in its own order.
 
 use super::lane::{Fault, Work};
-use super::{Postgres, count_letters, failed, insert_letters, insert_rows, keep, limited, mark, salt_in, signed, stored_rows, unsigned};
+use super::{
+    Postgres, count_letters, failed, insert_letters, insert_rows, keep, limited, mark, salt_in, signed, stored_rows,
+    unsigned,
+};
 use crate::ledger::migrate::{Asked, Batch, Source, Target};
 use crate::ledger::{DeadLetter, Evidence, StoreError, Stored};
 use crate::time::Day;
@@ -27,8 +30,7 @@ impl Source for Postgres {
         let after = signed(after)?;
         self.reader.read(move |on| {
             let sql = "SELECT id, body FROM dead_letters WHERE id > $1 ORDER BY id LIMIT $2";
-            let read =
-                |row: &Row| Ok((unsigned(row, 0)?, serde_json::from_str(row.try_get(1)?).map_err(failed)?));
+            let read = |row: &Row| Ok((unsigned(row, 0)?, serde_json::from_str(row.try_get(1)?).map_err(failed)?));
             on.query(sql, &[&after, &limited(limit)])?.iter().map(read).collect()
         })
     }

@@ -34,8 +34,7 @@ impl Source for Sqlite {
     }
 
     fn pieces(&self, after: u64, limit: usize) -> Result<Vec<(u64, Evidence)>, StoreError> {
-        let sql =
-            "SELECT id, incident, mention, hash, body, joined FROM evidence WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let sql = "SELECT id, incident, mention, hash, body, joined FROM evidence WHERE id > ?1 ORDER BY id LIMIT ?2";
         self.page(sql, (after, limit), |row| {
             let piece = Evidence {
                 incident: row.get(1)?,

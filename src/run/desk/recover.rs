@@ -127,25 +127,15 @@ impl Desk {
 
     /// Waits for the lead where there is one to have, with the topics warm; false when it was asked to stop instead.
     pub(super) fn stand_by(&mut self) -> Result<bool, DeskError> {
-        let Some(lead) = self.parts.lead.clone() else { return Ok(true) };
         let mut looked: Option<std::time::Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= STAND_BY) {
                 looked = Some(std::time::Instant::now());
-                let token = self.parts.store.lead(&lead.holder, lead.holds)?;
-                // What the one before decided last is read before anything is decided here.
-                self.follow()?;
-                if let Some(token) = token {
-                    self.fence = Some(token);
-                    self.led = std::time::Instant::now();
-                    tracing::info!(token, holder = lead.holder, "this desk leads");
+                if self.seek_lead()? {
                     return Ok(true);
                 }
             }
-            let records = self.parts.source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
-            let wait = if records.is_empty() { STAND_BY } else { Duration::ZERO };
-            self.step(records)?;
-            self.show();
+            let wait = if self.keep_warm()? { Duration::ZERO } else { STAND_BY };
             match self.parts.asks.recv_timeout(wait) {
                 Ok(Ask::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(false),
                 Ok(Ask::Command(_, reply)) => {
@@ -158,15 +148,47 @@ impl Desk {
         }
     }
 
-    /// Renews the lead in time; an error when another has it.
-    pub(super) fn keep_lead(&mut self) -> Result<(), DeskError> {
-        let (Some(lead), Some(ours)) = (&self.parts.lead, self.fence) else { return Ok(()) };
-        let beat = Duration::from_millis((lead.holds.0 / RENEWALS).max(1) as u64);
-        if self.led.elapsed() < beat {
-            return Ok(());
+    /// One look at the store of a desk that stands by: whether it leads from here on. Where there is no lead to have, it does.
+    pub fn seek_lead(&mut self) -> Result<bool, DeskError> {
+        let Some(lead) = self.parts.lead.clone() else { return Ok(true) };
+        let token = self.parts.store.lead(&lead.holder, lead.holds)?;
+        // What the one before decided last is read before anything is decided here.
+        self.follow()?;
+        if let Some(token) = token {
+            self.fence = Some(token);
+            self.led = std::time::Instant::now();
+            tracing::info!(token, holder = lead.holder, "this desk leads");
         }
+        Ok(token.is_some())
+    }
+
+    /// Reads on quietly what another has decided; false where there was nothing.
+    pub fn keep_warm(&mut self) -> Result<bool, DeskError> {
+        let records = self.parts.source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
+        let some = !records.is_empty();
+        self.step(records)?;
+        self.show();
+        Ok(some)
+    }
+
+    /// Renews the lead and answers what was asked through the store, each when its time has come.
+    pub(super) fn beat(&mut self) -> Result<(), DeskError> {
+        let holds = self.parts.lead.as_ref().map_or(0, |lead| lead.holds.0);
+        if self.led.elapsed() >= Duration::from_millis((holds / RENEWALS).max(1) as u64) {
+            self.led = std::time::Instant::now();
+            self.keep_lead()?;
+        }
+        if self.asked.elapsed() >= ASKED {
+            self.asked = std::time::Instant::now();
+            self.answer_asked()?;
+        }
+        Ok(())
+    }
+
+    /// Renews the lead; an error when another has it.
+    pub fn keep_lead(&mut self) -> Result<(), DeskError> {
+        let (Some(lead), Some(ours)) = (&self.parts.lead, self.fence) else { return Ok(()) };
         let held = self.parts.store.lead(&lead.holder, lead.holds)?;
-        self.led = std::time::Instant::now();
         if held == Some(ours) { Ok(()) } else { Err(StoreError::Deposed { ours, held: held.unwrap_or(0) }.into()) }
     }
 
@@ -213,11 +235,10 @@ impl Desk {
     }
 
     /// Answers what others asked through the store; each answer is one transaction with what it decided.
-    pub(super) fn answer_asked(&mut self) -> Result<(), DeskError> {
-        if self.fence.is_none() || self.asked.elapsed() < ASKED || !self.caught_up {
+    pub fn answer_asked(&mut self) -> Result<(), DeskError> {
+        if self.fence.is_none() || !self.caught_up {
             return Ok(());
         }
-        self.asked = std::time::Instant::now();
         for (number, body) in self.parts.store.asked(ASKED_AT_ONCE)? {
             let mut step = Step::default();
             let answer = match serde_json::from_str(&body) {

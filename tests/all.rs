@@ -8,4 +8,5 @@ mod kill;
 mod notices;
 mod public_trust;
 mod quality;
+mod simulation;
 mod tidy;

@@ -47,6 +47,7 @@ fn chain(before: &str, seq: u64, at: &str, actor: &str, event: &str) -> String {
 }
 
 /// An entry as its row has it.
+#[derive(Clone)]
 pub(super) struct Stored {
     pub(super) seq: u64,
     pub(super) at: String,

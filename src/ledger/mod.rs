@@ -4,6 +4,7 @@
 
 mod chain;
 pub mod conformance;
+pub mod memory;
 pub mod sqlite;
 
 use crate::duty::event::{Entry, Event};

@@ -19,7 +19,7 @@ use world::{SCRIPTS, TABLES, TOWNSHIPS, World};
 /// Worlds of an ordinary `cargo test`.
 const SEEDS: u64 = 60;
 /// Worlds among which a broken store must be found out.
-const CONTROLS: u64 = 60;
+const CONTROLS: u64 = 24;
 /// Worlds from which on every fault must have hit.
 const ENOUGH: u64 = 30;
 
@@ -114,7 +114,8 @@ fn a_store_that_lets_anybody_write_is_found_out() {
     let (failed, tally) = all(CONTROLS, Spoil::Fence);
     eprintln!("without the fence {} of {CONTROLS} worlds end badly: {tally:?}", failed.len());
     assert!(!failed.is_empty(), "the simulation does not see a missing fence");
-    assert!(failed.values().flatten().all(|fault| !fault.contains("panicked")), "{failed:?}");
+    let twice = |fault: &String| fault.contains("next is") || fault.contains("says what") || fault.contains("stands at");
+    assert!(failed.values().flatten().any(twice), "the simulation does not see what is decided twice: {failed:?}");
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub fn check(drive: &mut Drive, calm: &[Shape]) -> Vec<String> {
     drive.follow();
     let entries = entries(drive);
     let mut faults = Vec::new();
+    if drive.restless {
+        faults.push("the world does not come to rest".to_owned());
+    }
     match drive.disk.verify() {
         Ok(seq) if seq == entries.len() as u64 => {}
         other => faults.push(format!("the chain does not verify: {other:?}")),
@@ -210,20 +213,21 @@ fn calls(entries: &[Entry], faults: &mut Vec<String>) {
 fn notices(drive: &Drive, entries: &[Entry], faults: &mut Vec<String>) {
     let mut decided: BTreeMap<&str, &Notice> = BTreeMap::new();
     let mut reasons: BTreeMap<_, &str> = BTreeMap::new();
-    // Ladders planned, clocks begun and levels found of each incident: what makes a further notice another.
-    let mut planned: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    // Ladders planned, steps called and clocks come near of each incident: what makes a further notice another.
+    let mut planned: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
     for entry in entries {
         match &entry.event {
             Event::EscalationPlanned { incident, .. } => planned.entry(incident).or_default().0 += 1,
-            Event::ClockStarted { incident, .. } => planned.entry(incident).or_default().1 += 1,
+            Event::ClockNear { incident, .. } => planned.entry(incident).or_default().1 += 1,
+            Event::Escalated { incident, .. } => planned.entry(incident).or_default().2 += 1,
             Event::NoticeDecided { notice } => {
                 if decided.insert(&notice.key, notice).is_some() {
                     faults.push(format!("{} was decided twice", notice.key));
                 }
-                let (ladders, clocks) = planned.get(notice.incident.as_str()).copied().unwrap_or_default();
+                let (ladders, near, calls) = planned.get(notice.incident.as_str()).copied().unwrap_or_default();
                 let whom = (&notice.incident, notice.reason, &notice.officer, &notice.channel, notice.step);
-                // A reminder speaks of a clock as it then runs, everything else of the ladder.
-                let why = if notice.reason == Reason::Reminder { (ladders, clocks) } else { (ladders, 0) };
+                // A reminder speaks of a clock that comes near or of a step called, everything else of the ladder.
+                let why = if notice.reason == Reason::Reminder { (ladders, near, calls) } else { (ladders, 0, 0) };
                 if let Some(other) = reasons.insert((whom, notice.level, why), &notice.key) {
                     faults.push(format!("{} says what {other} said: {whom:?} {why:?}", notice.key));
                 }

@@ -85,8 +85,8 @@ pub const SCRIPTS: &[Script] = &[
     Script {
         texts: &[
             "{t}停水两天了，几百户居民没有水用，物业说不清楚什么时候恢复",
-            "{t}停水停到现在，几百户居民没有水用，物业不说什么时候恢复",
-            "{t}几百户居民停水两天没有水用，问物业也说不清楚",
+            "{t}停水两天了，几百户居民没有水用，物业也说不清楚什么时候能恢复",
+            "{t}已经停水两天了，几百户居民没有水用，物业说不清楚何时恢复",
         ],
         least: 3,
         rising: false,
@@ -100,6 +100,12 @@ pub const SCRIPTS: &[Script] = &[
         ],
         least: 1,
         rising: true,
+        person: false,
+    },
+    Script {
+        texts: &["{t}某工地老板拖欠我们30个人两个月工资，过年怎么办"],
+        least: 1,
+        rising: false,
         person: false,
     },
     Script { texts: &["{t}有人在天台要轻生，谁去救救他"], least: 1, rising: false, person: true },
@@ -239,10 +245,12 @@ impl World {
     fn plant(rng: &mut Rng, start: Instant) -> (Vec<Raw>, Vec<Planted>) {
         let (mut raws, mut planted) = (Vec::new(), Vec::new());
         let mut townships = TOWNSHIPS.to_vec();
-        for event in 0..3 + rng.below(4) {
+        // Texts that differ by the place alone are copies to the folding: each script is played once.
+        let mut scripts: Vec<&Script> = SCRIPTS.iter().collect();
+        for event in 0..3 + rng.below(SCRIPTS.len() - 2) {
             let township = townships.swap_remove(rng.below(townships.len()));
-            let script = rng.pick(SCRIPTS);
-            let begins = start + rng.seconds(2 * 3_600);
+            let script = scripts.swap_remove(rng.below(scripts.len()));
+            let begins = start + rng.seconds(80 * 60);
             let count = if script.person { 1 } else { script.least.max(2) + rng.below(5) };
             let mut ids: Vec<String> = Vec::new();
             let mut source = 0;
@@ -269,8 +277,8 @@ impl World {
     }
 
     fn noise(rng: &mut Rng, start: Instant, raws: &mut Vec<Raw>) {
-        for n in 0..60 + rng.below(140) {
-            let at = start + rng.seconds(3 * 3_600);
+        for n in 0..40 + rng.below(110) {
+            let at = start + rng.seconds(2 * 3_600);
             let id = format!("weibo:n{n}");
             let body = if rng.in_thousand(50) {
                 let code = *rng.pick(&[RefusalCode::NotJson, RefusalCode::MissingId, RefusalCode::BadTime]);

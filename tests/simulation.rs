@@ -30,6 +30,9 @@ fn number(name: &str) -> Option<u64> {
 /// One world: what was wrong at its end, what went wrong on its way, and the hash of its ledger.
 fn live(seed: u64, spoil: Spoil, told: bool) -> (Vec<String>, Tally, String) {
     let world = Arc::new(World::of(seed));
+    if told {
+        world.tell();
+    }
     let mut calm = Drive::calm(Arc::new(world.calm()));
     calm.run(false);
     let mut drive = Drive::wild(seed, world, spoil, told);

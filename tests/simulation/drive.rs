@@ -24,7 +24,7 @@ const HOLDS: Span = Span::seconds(40);
 /// After the last record: longer than any notice is tried.
 const AFTER: Span = Span::hours(27);
 /// Turns in which a world with no more faults must come to rest.
-const REST: usize = 20_000;
+const REST: usize = 6_000;
 
 const PLAN: &str = r#"
     roster = ["li", "wang", "chen"]

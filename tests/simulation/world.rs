@@ -85,8 +85,8 @@ pub const SCRIPTS: &[Script] = &[
     Script {
         texts: &[
             "{t}停水两天了，几百户居民没有水用，物业说不清楚什么时候恢复",
-            "{t}停水两天了，几百户居民没有水用，物业也说不清楚什么时候能恢复",
-            "{t}已经停水两天了，几百户居民没有水用，物业说不清楚何时恢复",
+            "求助！{t}停水两天了，几百户居民没有水用，物业说不清楚什么时候恢复",
+            "{t}停水两天了，几百户居民没有水用，物业说不清楚什么时候恢复，急",
         ],
         least: 3,
         rising: false,
@@ -120,6 +120,13 @@ const NOISE: &[&str] = &[
     "地铁上有人让座，心里暖暖的",
     "晚上的音乐喷泉很好看，下次还来",
     "新买的自行车很轻，骑起来很快",
+];
+
+/// What people say beside an event without telling what it is; each is used for one event.
+const ASIDE: &[&str] = &[
+    "{t}那边怎么停了这么多车，路口站满了看热闹的人",
+    "刚路过{t}，一大群人围在路边，不知道在看什么东西",
+    "{t}这会儿好多人往一个方向跑，有谁知道是怎么回事吗",
 ];
 
 /// One planted event.
@@ -242,6 +249,24 @@ impl World {
         }
     }
 
+    /// What its planted witnesses say, and where.
+    pub fn tell(&self) {
+        let ids: Vec<&String> = self.planted.iter().flat_map(|planted| &planted.ids).collect();
+        for (partition, records) in self.partitions.iter().enumerate() {
+            for (n, sent) in records.iter().enumerate() {
+                let (arrives, offset) = (sent.arrives, self.base[partition] + n as u64);
+                match &sent.body {
+                    Body::Mention(one) if ids.contains(&&one.id) => {
+                        let (source, at) = (one.source.map_or(0, |source| source.0), one.collected_at);
+                        eprintln!("{partition}/{offset} {arrives}: {} by {source} at {at} {:?} {}", one.id, one.kind, one.text);
+                    }
+                    Body::Deleted { id } => eprintln!("{partition}/{offset} {arrives}: {id} is deleted"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
     fn plant(rng: &mut Rng, start: Instant) -> (Vec<Raw>, Vec<Planted>) {
         let (mut raws, mut planted) = (Vec::new(), Vec::new());
         let mut townships = TOWNSHIPS.to_vec();
@@ -270,6 +295,21 @@ impl World {
                 }
                 ids.push(id.clone());
                 raws.push(Raw { at: collected, key: id, body: Body::Mention(Box::new(one)) });
+            }
+            if let Some(aside) = ASIDE.get(event).filter(|_| !script.person) {
+                // Said before, and said again under the first witness's post: two topics turn out to be one, and which of them was
+                // there first depends on the order of the partitions.
+                let text = aside.replace("{t}", township);
+                for (n, collected) in [begins - rng.seconds(600), begins - Span::minutes(5) + rng.seconds(1_200)]
+                    .into_iter()
+                    .enumerate()
+                {
+                    let id = format!("weibo:a{event}-{n}");
+                    let author = 500_000 + event as u64;
+                    let mut one = mention(id.clone(), text.clone(), collected, collected, author);
+                    one.parent = (n > 0).then(|| Parent { id: ids[0].clone() });
+                    raws.push(Raw { at: collected, key: id, body: Body::Mention(Box::new(one)) });
+                }
             }
             planted.push(Planted { ids, rising: script.rising, person: script.person });
         }

@@ -220,7 +220,10 @@ impl Desk {
                 }
             }
         }
-        for (topic, finding) in std::mem::take(&mut self.echoes) {
+        for (topic, mut finding) in std::mem::take(&mut self.echoes) {
+            // It may have become one with another since: that one is what findings will name from here on.
+            let topic = self.watch.resolve(topic);
+            finding.topic = Some(topic);
             if !self.topics.contains_key(&topic) && self.state.incident_of(topic).is_none() {
                 tracing::warn!(%topic, "read in another order, a topic is raised that was not before");
                 inputs.push(Input::Found(finding));

@@ -209,16 +209,20 @@ impl Desk {
         let mut inputs = Vec::new();
         for incident in self.state.incidents().into_iter().rev() {
             let kept = self.parts.store.evidence(&incident.id, EVIDENCE_PER_INCIDENT)?;
-            self.evidence.insert(incident.id.clone(), kept.into_iter().map(|one| one.mention).collect());
-            let Some(named) = incident.topic else { continue };
-            let met: BTreeSet<_> = incident.carried.iter().filter_map(|id| self.watch.topic_of(id)).collect();
-            self.topics.insert(named, incident.id.clone());
-            for topic in met {
-                self.topics.insert(topic, incident.id.clone());
-                if self.state.incident_of(topic).is_none() {
-                    inputs.push(Input::Merged { from: named, into: topic });
+            let kept: BTreeSet<String> = kept.into_iter().map(|one| one.mention).collect();
+            if let Some(named) = incident.topic {
+                self.topics.insert(named, incident.id.clone());
+                // What carried it, and what was told of it since: in another order that may be a topic of its own.
+                let met: BTreeSet<_> =
+                    incident.carried.iter().chain(&kept).filter_map(|id| self.watch.topic_of(id)).collect();
+                for topic in met {
+                    self.topics.entry(topic).or_insert_with(|| incident.id.clone());
+                    if self.state.incident_of(topic).is_none() {
+                        inputs.push(Input::Merged { from: named, into: topic });
+                    }
                 }
             }
+            self.evidence.insert(incident.id.clone(), kept);
         }
         for (topic, mut finding) in std::mem::take(&mut self.echoes) {
             // It may have become one with another since: that one is what findings will name from here on.

@@ -104,11 +104,25 @@ fn worlds_come_to_the_end_they_should() {
         failed.iter().map(|(seed, faults)| format!("YUQING_SEED={seed}\n  {}", faults.join("\n  "))).collect();
     assert!(failed.is_empty(), "{} of {seeds} worlds ended badly\n{}", failed.len(), told.join("\n"));
     let expected = [
-        "killed", "frozen", "stopped", "checkpoint", "takeover", "deposed", "stopped by a fault", "store failed before",
-        "store failed after", "notices heard again", "lies", "asked twice", "answers",
+        "killed",
+        "frozen",
+        "stopped",
+        "checkpoint",
+        "takeover",
+        "deposed",
+        "stopped by a fault",
+        "store failed before",
+        "store failed after",
+        "notices heard again",
+        "lies",
+        "asked twice",
+        "answers",
     ];
     for what in expected {
-        assert!(seeds < ENOUGH || tally.0.get(what).is_some_and(|&times| times > 0), "{what} never happened: {tally:?}");
+        assert!(
+            seeds < ENOUGH || tally.0.get(what).is_some_and(|&times| times > 0),
+            "{what} never happened: {tally:?}"
+        );
     }
 }
 
@@ -117,7 +131,8 @@ fn a_store_that_lets_anybody_write_is_found_out() {
     let (failed, tally) = all(CONTROLS, Spoil::Fence);
     eprintln!("without the fence {} of {CONTROLS} worlds end badly: {tally:?}", failed.len());
     assert!(!failed.is_empty(), "the simulation does not see a missing fence");
-    let twice = |fault: &String| fault.contains("next is") || fault.contains("says what") || fault.contains("stands at");
+    let twice =
+        |fault: &String| fault.contains("next is") || fault.contains("says what") || fault.contains("stands at");
     assert!(failed.values().flatten().any(twice), "the simulation does not see what is decided twice: {failed:?}");
 }
 
@@ -126,7 +141,10 @@ fn a_store_that_moves_positions_from_anywhere_is_found_out() {
     let (failed, tally) = all(CONTROLS, Spoil::Swap);
     eprintln!("without fence and swap {} of {CONTROLS} worlds end badly: {tally:?}", failed.len());
     let twice = |fault: &String| fault.starts_with("dead letters are") || fault.contains("2 incidents");
-    assert!(failed.values().flatten().any(twice), "the simulation does not see records that are decided twice: {failed:?}");
+    assert!(
+        failed.values().flatten().any(twice),
+        "the simulation does not see records that are decided twice: {failed:?}"
+    );
 }
 
 #[test]

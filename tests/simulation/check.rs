@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use yuqing::duty::event::{Entry, Event, Notice, Reason};
 use yuqing::intake::Body;
 use yuqing::ledger::Store;
-use yuqing::run::desk::AnswerBody;
 use yuqing::rule::FindingKind;
+use yuqing::run::desk::AnswerBody;
 
 /// Class, district and highest level of each incident, and by which planted events it was carried.
 pub type Shape = (String, Option<String>, String);
@@ -116,7 +116,8 @@ fn letters(drive: &Drive, faults: &mut Vec<String>) {
         faults.push(format!("dead letters are {stored:?}, should be {expected:?}"));
     }
     let published = drive.published.lock().expect("one thread");
-    faults.extend(expected.iter().filter(|one| !published.contains(one)).map(|one| format!("{one:?} was not published")));
+    faults
+        .extend(expected.iter().filter(|one| !published.contains(one)).map(|one| format!("{one:?} was not published")));
     for incident in incidents(&entries(drive)).keys() {
         let kept = drive.disk.evidence(incident, usize::MAX).expect("reads");
         let gone = kept.iter().filter(|piece| drive.world.deleted.contains(&piece.mention));

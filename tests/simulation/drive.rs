@@ -39,7 +39,8 @@ const PLAN: &str = r#"
     ]
 "#;
 
-static DUTY: LazyLock<Plan> = LazyLock::new(|| plan::check(toml::from_str(PLAN).expect("a plan")).expect("a sound plan"));
+static DUTY: LazyLock<Plan> =
+    LazyLock::new(|| plan::check(toml::from_str(PLAN).expect("a plan")).expect("a sound plan"));
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new().expect("metrics")));
 
 /// What was made to go wrong, and how often it did.

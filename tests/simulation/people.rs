@@ -78,7 +78,8 @@ impl People {
         self.asked += 1;
         let until = clock.now() + Span::seconds(5) + rng.seconds(600);
         let body = if rng.in_thousand(100) {
-            let event = Event::Searched { by: "wang".to_owned(), purpose: mark.clone(), query: "*".to_owned(), total: 0 };
+            let event =
+                Event::Searched { by: "wang".to_owned(), purpose: mark.clone(), query: "*".to_owned(), total: 0 };
             AskBody::Audit { actor: "wang".to_owned(), event: Box::new(event) }
         } else {
             if incidents.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 use yuqing::assess::{Reader, Reading};
 use yuqing::intake::Body;
-use yuqing::mention::{Counts, Kind, Mention, Parent, Refused, RefusalCode, SourceKey};
+use yuqing::mention::{Counts, Kind, Mention, Parent, RefusalCode, Refused, SourceKey};
 use yuqing::rule::settings::Rules;
 use yuqing::run::tables;
 use yuqing::settings::read_dictionaries;
@@ -103,10 +103,7 @@ pub const SCRIPTS: &[Script] = &[
         person: false,
     },
     Script {
-        texts: &["{t}某工地老板拖欠我们30个人两个月工资，过年怎么办"],
-        least: 1,
-        rising: false,
-        person: false,
+        texts: &["{t}某工地老板拖欠我们30个人两个月工资，过年怎么办"], least: 1, rising: false, person: false
     },
     Script { texts: &["{t}有人在天台要轻生，谁去救救他"], least: 1, rising: false, person: true },
 ];
@@ -258,7 +255,10 @@ impl World {
                 match &sent.body {
                     Body::Mention(one) if ids.contains(&&one.id) => {
                         let (source, at) = (one.source.map_or(0, |source| source.0), one.collected_at);
-                        eprintln!("{partition}/{offset} {arrives}: {} by {source} at {at} {:?} {}", one.id, one.kind, one.text);
+                        eprintln!(
+                            "{partition}/{offset} {arrives}: {} by {source} at {at} {:?} {}",
+                            one.id, one.kind, one.text
+                        );
                     }
                     Body::Deleted { id } => eprintln!("{partition}/{offset} {arrives}: {id} is deleted"),
                     _ => {}
@@ -277,32 +277,37 @@ impl World {
             let script = scripts.swap_remove(rng.below(scripts.len()));
             let begins = start + rng.seconds(80 * 60);
             let count = if script.person { 1 } else { script.least.max(2) + rng.below(5) };
+            // Where topics are tied together below, all tell it in the same words: so that every order comes to one topic.
+            let aside = ASIDE.get(event).filter(|_| !script.person && !script.rising);
             let mut ids: Vec<String> = Vec::new();
             let mut source = 0;
             for witness in 0..count {
                 let collected = begins + if witness == 0 { Span::millis(0) } else { rng.seconds(2_400) };
                 let late = if rng.in_thousand(200) { rng.seconds(1_800) } else { rng.seconds(60) };
                 // The last text of a script that rises is the worst; one witness tells it for certain.
-                let text = if witness == 0 { script.texts.len() - 1 } else { rng.below(script.texts.len()) };
+                let text = if witness == 0 || aside.is_some() {
+                    script.texts.len() - 1
+                } else {
+                    rng.below(script.texts.len())
+                };
                 source += u64::from(witness < script.least || !rng.in_thousand(150));
                 let id = format!("weibo:e{event}-{witness}");
                 let text = script.texts[text].replace("{t}", township);
                 let author = event as u64 * 1_000 + source;
                 let mut one = mention(id.clone(), text, collected - late, collected, author);
-                if witness > 0 && rng.in_thousand(200) {
+                if witness > 0 && aside.is_none() && rng.in_thousand(200) {
                     one.kind = Kind::Repost;
                     one.parent = Some(Parent { id: ids[0].clone() });
                 }
                 ids.push(id.clone());
                 raws.push(Raw { at: collected, key: id, body: Body::Mention(Box::new(one)) });
             }
-            if let Some(aside) = ASIDE.get(event).filter(|_| !script.person) {
+            if let Some(aside) = aside {
                 // Said before, and said again under the first witness's post: two topics turn out to be one, and which of them was
                 // there first depends on the order of the partitions.
                 let text = aside.replace("{t}", township);
-                for (n, collected) in [begins - rng.seconds(600), begins - Span::minutes(5) + rng.seconds(1_200)]
-                    .into_iter()
-                    .enumerate()
+                for (n, collected) in
+                    [begins - rng.seconds(600), begins - Span::minutes(5) + rng.seconds(1_200)].into_iter().enumerate()
                 {
                     let id = format!("weibo:a{event}-{n}");
                     let author = 500_000 + event as u64;

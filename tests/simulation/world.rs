@@ -14,7 +14,7 @@ use yuqing::time::{Day, Instant, Span};
 /// The compiled dictionaries, once for all worlds.
 pub static TABLES: LazyLock<(Arc<Reader>, Rules)> = LazyLock::new(|| {
     let sources = read_dictionaries(std::path::Path::new("dictionaries"), false).expect("dictionaries are there");
-    let tables = tables::load(&sources).ok().expect("dictionaries are sound");
+    let tables = tables::load(&sources).expect("dictionaries are sound");
     (Arc::new(tables.reader), tables.rules)
 });
 

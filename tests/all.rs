@@ -13,5 +13,6 @@ mod quality;
 mod schemas;
 mod searching;
 mod skip;
+mod simulation;
 mod tidy;
 mod validator;

@@ -6,6 +6,7 @@ mod advice;
 mod chain;
 pub mod conformance;
 pub mod invariants;
+pub mod memory;
 pub mod migrate;
 pub mod model;
 pub mod postgres;

@@ -37,6 +37,19 @@ const CHECKPOINT_RECORDS: u64 = 100_000;
 const CHECKPOINT_VERSION: u32 = 2;
 /// Ids of one generation that a desk remembers where records may come twice: a day of a busy city.
 const SEEN: usize = 200_000;
+/// How long a desk with nothing to do waits for something to be asked.
+const IDLE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// What one round of the desk came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// It did something; there may be more.
+    Took,
+    /// There was nothing to do.
+    Idle,
+    /// It was asked to stop.
+    Stop,
+}
 
 /// The desk's memory.
 pub struct Desk {
@@ -83,43 +96,61 @@ impl Desk {
         if !self.stand_by()? {
             return Ok(());
         }
-        let started = Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
-        let at = self.now.max(self.parts.clock.now());
-        self.commit(Step { events: vec![(at, "machine".to_owned(), started)], ..Step::default() })?;
+        self.begin()?;
         loop {
-            if !self.caught_up && self.next.covers(&self.decided) {
-                self.reconcile()?;
-            }
-            self.keep_lead()?;
-            self.answer_asked()?;
-            match self.parts.asks.try_recv() {
-                Ok(Ask::Stop) | Err(TryRecvError::Disconnected) => break,
-                Ok(ask) => {
-                    self.answer(ask)?;
-                    continue;
-                }
-                Err(TryRecvError::Empty) => {}
-            }
-            // The clock is read before the stream's end is looked at: whatever arrived before that instant is seen.
-            let clock = self.parts.clock.now();
-            let records = self.parts.source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
-            if records.is_empty() {
-                if self.parts.source.at_end() && self.caught_up {
-                    self.tick(clock)?;
-                }
-                self.settle(false)?;
-                match self.parts.asks.recv_timeout(std::time::Duration::from_millis(10)) {
+            self.beat()?;
+            match self.turn()? {
+                Turn::Took => {}
+                Turn::Stop => break,
+                Turn::Idle => match self.parts.asks.recv_timeout(IDLE) {
                     Ok(Ask::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                     Ok(ask) => self.answer(ask)?,
                     Err(RecvTimeoutError::Timeout) => {}
-                }
-                continue;
+                },
             }
-            let timer = self.parts.metrics.step.start_timer();
-            self.step(records)?;
-            timer.observe_duration();
-            self.settle(false)?;
         }
+        self.close()
+    }
+
+    /// Says in the ledger that it decides from here on.
+    pub fn begin(&mut self) -> Result<(), DeskError> {
+        let started = Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
+        let at = self.now.max(self.parts.clock.now());
+        self.commit(Step { events: vec![(at, "machine".to_owned(), started)], ..Step::default() })
+    }
+
+    /// One round of the desk that decides, without waiting: what it is asked, else the records that are there.
+    pub fn turn(&mut self) -> Result<Turn, DeskError> {
+        if !self.caught_up && self.next.covers(&self.decided) {
+            self.reconcile()?;
+        }
+        match self.parts.asks.try_recv() {
+            Ok(Ask::Stop) | Err(TryRecvError::Disconnected) => return Ok(Turn::Stop),
+            Ok(ask) => {
+                self.answer(ask)?;
+                return Ok(Turn::Took);
+            }
+            Err(TryRecvError::Empty) => {}
+        }
+        // The clock is read before the stream's end is looked at: whatever arrived before that instant is seen.
+        let clock = self.parts.clock.now();
+        let records = self.parts.source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
+        if records.is_empty() {
+            if self.parts.source.at_end() && self.caught_up {
+                self.tick(clock)?;
+            }
+            self.settle(false)?;
+            return Ok(Turn::Idle);
+        }
+        let timer = self.parts.metrics.step.start_timer();
+        self.step(records)?;
+        timer.observe_duration();
+        self.settle(false)?;
+        Ok(Turn::Took)
+    }
+
+    /// Makes everything durable and gives the lead up.
+    pub fn close(mut self) -> Result<(), DeskError> {
         self.settle(true)?;
         self.resign()?;
         tracing::info!(records = self.next.total(), "desk stopped");

@@ -67,8 +67,8 @@ impl Desk {
         if self.parts.source.at_end() && self.caught_up { self.tick(clock) } else { Ok(()) }
     }
 
-    /// Index commit and checkpoint when due, notices that are due, progress and view.
-    pub(super) fn settle(&mut self, last: bool) -> Result<(), DeskError> {
+    /// Index commit and checkpoint when due or `last`, notices that are due, progress and view.
+    pub fn settle(&mut self, last: bool) -> Result<(), DeskError> {
         let due = self.last_commit.elapsed().as_millis() as u64 >= self.parts.commit_ms;
         if (due && self.dirty) || last {
             if let Some(index) = &mut self.parts.index {

@@ -128,25 +128,15 @@ impl Desk {
 
     /// Waits for the lead where there is one to have, with the topics warm; false when it was asked to stop instead.
     pub(super) fn stand_by(&mut self) -> Result<bool, DeskError> {
-        let Some(lead) = self.parts.lead.clone() else { return Ok(true) };
         let mut looked: Option<std::time::Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= STAND_BY) {
                 looked = Some(std::time::Instant::now());
-                let token = self.parts.store.lead(&lead.holder, lead.holds)?;
-                // What the one before decided last is read before anything is decided here.
-                self.follow()?;
-                if let Some(token) = token {
-                    self.fence = Some(token);
-                    self.led = std::time::Instant::now();
-                    tracing::info!(token, holder = lead.holder, "this desk leads");
+                if self.seek_lead()? {
                     return Ok(true);
                 }
             }
-            let records = self.parts.source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
-            let wait = if records.is_empty() { STAND_BY } else { Duration::ZERO };
-            self.step(records)?;
-            self.show();
+            let wait = if self.keep_warm()? { Duration::ZERO } else { STAND_BY };
             match self.parts.asks.recv_timeout(wait) {
                 Ok(Ask::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(false),
                 Ok(Ask::Command(_, reply)) => {
@@ -159,15 +149,47 @@ impl Desk {
         }
     }
 
-    /// Renews the lead in time; an error when another has it.
-    pub(super) fn keep_lead(&mut self) -> Result<(), DeskError> {
-        let (Some(lead), Some(ours)) = (&self.parts.lead, self.fence) else { return Ok(()) };
-        let beat = Duration::from_millis((lead.holds.0 / RENEWALS).max(1) as u64);
-        if self.led.elapsed() < beat {
-            return Ok(());
+    /// One look at the store of a desk that stands by: whether it leads from here on. Where there is no lead to have, it does.
+    pub fn seek_lead(&mut self) -> Result<bool, DeskError> {
+        let Some(lead) = self.parts.lead.clone() else { return Ok(true) };
+        let token = self.parts.store.lead(&lead.holder, lead.holds)?;
+        // What the one before decided last is read before anything is decided here.
+        self.follow()?;
+        if let Some(token) = token {
+            self.fence = Some(token);
+            self.led = std::time::Instant::now();
+            tracing::info!(token, holder = lead.holder, "this desk leads");
         }
+        Ok(token.is_some())
+    }
+
+    /// Reads on quietly what another has decided; false where there was nothing.
+    pub fn keep_warm(&mut self) -> Result<bool, DeskError> {
+        let records = self.parts.source.poll(limits::STEP_MENTIONS, Span::millis(0))?;
+        let some = !records.is_empty();
+        self.step(records)?;
+        self.show();
+        Ok(some)
+    }
+
+    /// Renews the lead and answers what was asked through the store, each when its time has come.
+    pub(super) fn beat(&mut self) -> Result<(), DeskError> {
+        let holds = self.parts.lead.as_ref().map_or(0, |lead| lead.holds.0);
+        if self.led.elapsed() >= Duration::from_millis((holds / RENEWALS).max(1) as u64) {
+            self.led = std::time::Instant::now();
+            self.keep_lead()?;
+        }
+        if self.asked.elapsed() >= ASKED {
+            self.asked = std::time::Instant::now();
+            self.answer_asked()?;
+        }
+        Ok(())
+    }
+
+    /// Renews the lead; an error when another has it.
+    pub fn keep_lead(&mut self) -> Result<(), DeskError> {
+        let (Some(lead), Some(ours)) = (&self.parts.lead, self.fence) else { return Ok(()) };
         let held = self.parts.store.lead(&lead.holder, lead.holds)?;
-        self.led = std::time::Instant::now();
         if held == Some(ours) { Ok(()) } else { Err(StoreError::Deposed { ours, held: held.unwrap_or(0) }.into()) }
     }
 
@@ -188,18 +210,25 @@ impl Desk {
         let mut inputs = Vec::new();
         for incident in self.state.incidents().into_iter().rev() {
             let kept = self.parts.store.evidence(&incident.id, EVIDENCE_PER_INCIDENT)?;
-            self.evidence.insert(incident.id.clone(), kept.into_iter().map(|one| one.mention).collect());
-            let Some(named) = incident.topic else { continue };
-            let met: BTreeSet<_> = incident.carried.iter().filter_map(|id| self.watch.topic_of(id)).collect();
-            self.topics.insert(named, incident.id.clone());
-            for topic in met {
-                self.topics.insert(topic, incident.id.clone());
-                if self.state.incident_of(topic).is_none() {
-                    inputs.push(Input::Merged { from: named, into: topic });
+            let kept: BTreeSet<String> = kept.into_iter().map(|one| one.mention).collect();
+            if let Some(named) = incident.topic {
+                self.topics.insert(named, incident.id.clone());
+                // What carried it, and what was told of it since: in another order that may be a topic of its own.
+                let met: BTreeSet<_> =
+                    incident.carried.iter().chain(&kept).filter_map(|id| self.watch.topic_of(id)).collect();
+                for topic in met {
+                    self.topics.entry(topic).or_insert_with(|| incident.id.clone());
+                    if self.state.incident_of(topic).is_none() {
+                        inputs.push(Input::Merged { from: named, into: topic });
+                    }
                 }
             }
+            self.evidence.insert(incident.id.clone(), kept);
         }
-        for (topic, finding) in std::mem::take(&mut self.echoes) {
+        for (topic, mut finding) in std::mem::take(&mut self.echoes) {
+            // It may have become one with another since: that one is what findings will name from here on.
+            let topic = self.watch.resolve(topic);
+            finding.topic = Some(topic);
             if !self.topics.contains_key(&topic) && self.state.incident_of(topic).is_none() {
                 tracing::warn!(%topic, "read in another order, a topic is raised that was not before");
                 inputs.push(Input::Found(finding));
@@ -214,11 +243,10 @@ impl Desk {
     }
 
     /// Answers what others asked through the store; each answer is one transaction with what it decided.
-    pub(super) fn answer_asked(&mut self) -> Result<(), DeskError> {
-        if self.fence.is_none() || self.asked.elapsed() < ASKED || !self.caught_up {
+    pub fn answer_asked(&mut self) -> Result<(), DeskError> {
+        if self.fence.is_none() || !self.caught_up {
             return Ok(());
         }
-        self.asked = std::time::Instant::now();
         for (number, body) in self.parts.store.asked(ASKED_AT_ONCE)? {
             let mut step = Step::default();
             let answer = match serde_json::from_str(&body) {

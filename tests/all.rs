@@ -6,6 +6,7 @@ mod browser;
 mod demo;
 mod kill;
 mod notices;
+mod postgres;
 mod public_trust;
 mod quality;
 mod tidy;

@@ -55,7 +55,11 @@ pub fn run(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<u8> {
     let (due, notices) = mpsc::channel(DUE);
     let (progress_out, progress) = watch::channel(Progress::default());
     let (shown_out, _shown) = watch::channel(Arc::new(Shown::default()));
-    let (holder, holds) = settings.lead.clone();
+    let (name, holds) = settings.lead.clone();
+    // Each start is another holder: what is left of the one before must not pass for this one.
+    let mut start = [0u8; 4];
+    getrandom::fill(&mut start).map_err(|error| anyhow!("no random bytes: {error}"))?;
+    let holder = format!("{name}/{}-{:08x}", std::process::id(), u32::from_be_bytes(start));
     let parts = Parts {
         clock: clock.clone(),
         store: store.clone(),

@@ -206,7 +206,7 @@ fn check(raw: Raw, overrides: &Overrides, mut faults: Vec<Fault>) -> Result<Sett
     }
     let holder = raw.desk.holder.clone().unwrap_or_else(|| {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        format!("{}-{}", host.trim(), std::process::id())
+        host.trim().to_owned()
     });
     let folder = PathBuf::from(raw.dictionaries.as_deref().unwrap_or("dictionaries"));
     let written = raw.dictionaries.is_some() && folder.as_os_str() != "dictionaries";

@@ -339,14 +339,11 @@ impl Worker {
 fn passes(error: &postgres::Error) -> bool {
     let Some(code) = error.code() else {
         // Without a code it came from the connection, or from a value that did not fit.
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            if inner.is::<std::io::Error>() {
-                return true;
-            }
-            source = inner.source();
-        }
-        return error.is_closed() || error.to_string().contains("connect");
+        use std::io::ErrorKind::{InvalidData, InvalidInput};
+        let source = std::error::Error::source(error);
+        let broken = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+        // A certificate that is not to be trusted stays so.
+        return error.is_closed() || broken.is_some_and(|it| !matches!(it.kind(), InvalidData | InvalidInput));
     };
     code.code().starts_with("08")
         || [

@@ -136,7 +136,12 @@ pub(super) fn link(
 }
 
 impl Stored {
-    fn next((seq, before): (u64, &str), at: Instant, actor: String, event: &Event) -> Result<Stored, StoreError> {
+    pub(super) fn next(
+        (seq, before): (u64, &str),
+        at: Instant,
+        actor: String,
+        event: &Event,
+    ) -> Result<Stored, StoreError> {
         let mut text = String::new();
         let value = serde_json::to_value(event).map_err(|error| StoreError::Failed(error.to_string()))?;
         canonical(&value, &mut text);
@@ -146,7 +151,7 @@ impl Stored {
     }
 
     /// Whether it follows the entry before: number and hash.
-    fn follows(&self, seq: u64, before: &str) -> Result<(), StoreError> {
+    pub(super) fn follows(&self, seq: u64, before: &str) -> Result<(), StoreError> {
         let broken = |detail: &str| StoreError::Broken { seq: seq + 1, detail: detail.to_owned() };
         if self.seq != seq + 1 {
             return Err(broken("it is missing"));

@@ -56,6 +56,7 @@ struct Disk {
     evidence: Vec<Evidence>,
     checkpoint: Option<Checkpoint>,
     salts: BTreeMap<Day, Option<[u8; 32]>>,
+    secrets: BTreeMap<String, [u8; 32]>,
     led: Option<Led>,
     asks: BTreeMap<u64, (String, Option<String>)>,
     asked: u64,
@@ -226,6 +227,32 @@ impl Store for Memory {
 
     fn evidence(&self, incident: &str, limit: usize) -> Result<Vec<Evidence>, StoreError> {
         self.read(|disk| disk.evidence.iter().filter(|one| one.incident == incident).take(limit).cloned().collect())
+    }
+
+    fn destroy_evidence(&self, incident: &str) -> Result<u64, StoreError> {
+        self.write(|disk| {
+            let before = disk.evidence.len();
+            disk.evidence.retain(|piece| piece.incident != incident);
+            Ok((before - disk.evidence.len()) as u64)
+        })
+    }
+
+    fn lines(&self, after: u64, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.read(|disk| {
+            disk.rows.iter().map(|row| &row.0).filter(|row| row.seq > after).take(limit).map(Stored::line).collect()
+        })
+    }
+
+    fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        self.write(|disk| {
+            if let Some(secret) = disk.secrets.get(name) {
+                return Ok(*secret);
+            }
+            let mut secret = [0; 32];
+            getrandom::fill(&mut secret).map_err(failed)?;
+            disk.secrets.insert(name.to_owned(), secret);
+            Ok(secret)
+        })
     }
 
     fn salt(&self, day: Day) -> Result<Option<[u8; 32]>, StoreError> {

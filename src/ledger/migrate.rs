@@ -17,6 +17,9 @@ pub struct Asked {
     pub answer: Option<String>,
 }
 
+/// The salt of a day, `None` where it was destroyed.
+pub type DaySalt = (Day, Option<[u8; 32]>);
+
 /// A store that can be read whole. Pages are asked for by the number of the last row had.
 pub trait Source: Store {
     /// Entries as their rows have them.
@@ -26,7 +29,7 @@ pub trait Source: Store {
     /// Evidence of all incidents, oldest first, each with a number that grows.
     fn pieces(&self, after: u64, limit: usize) -> Result<Vec<(u64, Evidence)>, StoreError>;
     /// Salts by day; `None` where it was destroyed.
-    fn salts(&self) -> Result<Vec<(Day, Option<[u8; 32]>)>, StoreError>;
+    fn salts(&self) -> Result<Vec<DaySalt>, StoreError>;
     /// Everything asked and not done with.
     fn questions(&self) -> Result<Vec<Asked>, StoreError>;
 }
@@ -43,7 +46,7 @@ pub enum Batch {
     /// Evidence, oldest first.
     Evidence(Vec<Evidence>),
     /// Salts and the days whose salt is gone.
-    Salts(Vec<(Day, Option<[u8; 32]>)>),
+    Salts(Vec<DaySalt>),
     /// Questions.
     Asked(Vec<Asked>),
     /// Where every partition stands.

@@ -68,8 +68,8 @@ impl Postgres {
     }
 
     /// Opens it to move another store into it ([`super::migrate::copy`]), also where a move was broken off.
-    pub fn open_to_move_into(url: &str) -> Result<Postgres, StoreError> {
-        Postgres::through(Door::parse(url)?.to_move_into())
+    pub fn open_moving_into(url: &str) -> Result<Postgres, StoreError> {
+        Postgres::through(Door::parse(url)?.moving_into())
     }
 
     fn through(door: Door) -> Result<Postgres, StoreError> {

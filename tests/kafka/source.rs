@@ -188,7 +188,7 @@ fn bad_records_are_refused_where_they_stand_and_the_rest_passes() {
     let known = IntakeConfig { platforms: ["weibo".to_owned()].into(), ..IntakeConfig::default() };
     let mut decoder = MentionDecoder::new(known, Arc::new(|_| Some([7; 32])));
     let decode = Box::new(move |record: yuqing::intake::kafka::KafkaRecord<'_>| decoder.decode(record));
-    let opened = KafkaSource::open(&config(&broker.bootstrap), &[topic.clone()], &name("desk"), decode);
+    let opened = KafkaSource::open(&config(&broker.bootstrap), std::slice::from_ref(&topic), &name("desk"), decode);
     let mut source = opened.expect("a source");
     source.seek(&Positions::default()).expect("a position");
     let records = read(&mut source, bad.len() * 2 + 2);
@@ -234,7 +234,8 @@ fn records_a_second() {
         }
         producer.flush().expect("delivered");
         let written = count as f64 / began.elapsed().as_secs_f64();
-        let opened = KafkaSource::open(&config(&broker.bootstrap), &[topic.clone()], &name("desk"), plain());
+        let opened =
+            KafkaSource::open(&config(&broker.bootstrap), std::slice::from_ref(&topic), &name("desk"), plain());
         let mut source = opened.expect("a source");
         let began = Moment::now();
         source.seek(&Positions::default()).expect("a position");

@@ -17,7 +17,7 @@ impl Server {
         let server = Server { folder: crate::house::folder(), port };
         let ran = server.script(&["start", &port.to_string()]);
         if ran.status.code() == Some(3) {
-            eprintln!("SKIPPED: there is no PostgreSQL here; scripts/install-test-parts brings it");
+            crate::house::skip("postgres", "there is no PostgreSQL here; scripts/install-test-parts brings it");
             return None;
         }
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));

@@ -196,7 +196,7 @@ fn topic_settings(found: &mut Found, topic: &str, table: &Table, read: bool, bro
     }
     if policy.contains("delete") {
         let kept = number("retention.ms").unwrap_or(-1);
-        if kept >= 0 && kept < KEPT_DAYS * 86_400_000 {
+        if (0..KEPT_DAYS * 86_400_000).contains(&kept) {
             let hours = kept as f64 / 3_600_000.0;
             let text = format!("retention.ms keeps {hours:.1} hours; what recovers reads back: keep {KEPT_DAYS} days");
             found.note(read, topic, text);

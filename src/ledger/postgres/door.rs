@@ -98,7 +98,7 @@ impl Door {
     }
 
     /// The same, for a database into which another is moved.
-    pub(crate) fn to_move_into(self) -> Door {
+    pub(crate) fn moving_into(self) -> Door {
         Door { expects: Expect::Moving, ..self }
     }
 

@@ -6,6 +6,7 @@
 
 use super::parts::{AnswerBody, Ask, AskBody, DeskError, Parts};
 use super::{CHECKPOINT_VERSION, Desk, EVIDENCE_PER_INCIDENT, SEEN, Shown, restricted_of};
+use crate::duty::event::Event;
 use crate::duty::{self, Input, State};
 use crate::intake::{Seen, SourceError};
 use crate::ledger::{Positions, Step, StoreError};
@@ -116,7 +117,10 @@ impl Desk {
             }
             for entry in &entries {
                 self.state.absorb(entry);
-                self.now = self.now.max(entry.at);
+                // What is only written down stands at the clock's instant; time is that of what was decided.
+                if !matches!(entry.event, Event::Started { .. } | Event::Searched { .. }) {
+                    self.now = self.now.max(entry.at);
+                }
                 self.restricted.extend(restricted_of(entry));
                 self.version += 1;
             }

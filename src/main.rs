@@ -57,14 +57,21 @@ enum Role {
         pipeline: Option<PathBuf>,
     },
     /// Reads mentions from Kafka and publishes what they say; any number share the work
+    #[command(
+        after_help = "Examples:\n  yuqing worker --settings pipelines/cluster/worker.toml\n  yuqing worker --settings pipelines/cluster/worker.toml --threads 4 --listen 127.0.0.1:0"
+    )]
     Worker {
         /// Threads that read texts
         #[arg(long, default_value_t = 2)]
         threads: usize,
     },
     /// Decides on what the workers have read; of several one leads and the others stand by
+    #[command(after_help = "Examples:\n  yuqing desk --settings pipelines/cluster/desk.toml")]
     Desk,
     /// Console and API beside the leading desk; any number may run
+    #[command(
+        after_help = "Examples:\n  yuqing web --settings pipelines/cluster/web.toml\n  yuqing web --settings pipelines/cluster/web.toml --data /var/lib/yuqing-web --listen 0.0.0.0:8765"
+    )]
     Web,
     /// Plays a written day in Nanchang through the whole system on a virtual clock, then serves the console
     Demo(demo::Options),
@@ -96,19 +103,25 @@ enum Role {
         action: user::Action,
     },
     /// Whether the house is well: invariants, disk, clock, modes, channels; also beside a running process
+    #[command(
+        after_help = "Examples:\n  yuqing doctor\n  yuqing doctor --settings /etc/yuqing/local.toml --data /var/lib/yuqing --json"
+    )]
     Doctor,
     /// The ledger's chain of hashes, and the audit pack
+    #[command(after_help = "Examples:\n  yuqing ledger verify\n  yuqing ledger export --to audit.jsonl")]
     Ledger {
         #[command(subcommand)]
         action: ledger::Action,
     },
     /// Copies ledger, accounts and keys to a new folder, beside a running process
+    #[command(after_help = "Examples:\n  yuqing backup --to /var/backups/yuqing/monday")]
     Backup {
         /// New folder
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
     /// Puts a backup into a data folder that holds nothing but the intake log
+    #[command(after_help = "Examples:\n  yuqing restore --from /var/backups/yuqing/monday --data /var/lib/yuqing")]
     Restore {
         /// Folder of the backup
         #[arg(long, value_name = "DIR")]

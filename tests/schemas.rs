@@ -218,6 +218,9 @@ fn an_assessed_mention_is_as_its_schema_says() {
         want["schema"] = json!(1);
         want["mention"] = serde_json::to_value(&mention).expect("json");
         assert_eq!(value, want, "the `assessment` line, position, schema and mention, and nothing else");
+        let place = yuqing::ledger::Position { stream: "mentions".into(), partition: 3, offset: number as u64 };
+        let sent = yuqing::intake::assessed::assessed(mention, given.assessment.clone(), &place);
+        assert_eq!(serde_json::from_slice::<Value>(&sent).expect("json"), value, "what Kafka gets is this");
         let back: Assessed = serde_json::from_value(value).expect("reads back");
         assert_eq!((back.r#type, back.schema), (LineType::Assessment, SCHEMA));
         assert_eq!(back, given);
@@ -234,9 +237,24 @@ fn a_dead_letter_is_as_its_schema_says() {
         code: refusal.refused.code,
         detail: refusal.refused.detail,
         head: refusal.head,
+        id: None,
+        at: yuqing::time::Instant::from_millis(1_790_000_000_000),
     };
     let (value, schema) = (serde_json::to_value(&buried).expect("json"), schema(Name::DeadLetter));
     assert_valid(&schema, &schema, &value);
+    let letter = yuqing::ledger::DeadLetter {
+        position: yuqing::ledger::Position { stream: "mentions".into(), partition: 0, offset: 41 },
+        line: 7,
+        id: None,
+        code: buried.code,
+        detail: buried.detail.clone(),
+        head: buried.head.clone(),
+        at: buried.at,
+    };
+    let written = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).expect("json");
+    assert_eq!(written(yuqing::intake::assessed::dead_letter(&letter)), value, "what Kafka gets is this");
+    let (assessed, among) = (self::schema(Name::Assessed), written(yuqing::intake::assessed::refused(&letter)));
+    assert_valid(&assessed, &assessed, &among);
     let mut unknown = value.clone();
     unknown["code"] = json!("not_in_the_list");
     assert!(!faults(&schema, &schema, &unknown).is_empty());

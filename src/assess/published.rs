@@ -4,6 +4,7 @@
 
 use super::Assessment;
 use crate::mention::Mention;
+use crate::mention::schema::Buried;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,40 @@ pub struct Assessed {
     pub assessment: Assessment,
     /// The mention, masked and without its author.
     pub mention: Mention,
+}
+
+/// What sort of line a refused record is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedType {
+    /// One record that was refused.
+    #[default]
+    Refused,
+}
+
+/// A refused record among the assessed ones, so that the desk counts it with what it decides.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Refused record")]
+pub struct RefusedRecord {
+    /// Always `refused`.
+    pub r#type: RefusedType,
+    /// Version of this shape.
+    #[schemars(extend("const" = SCHEMA))]
+    pub schema: u32,
+    /// The dead letter.
+    #[serde(flatten)]
+    pub letter: Buried,
+}
+
+/// One record of `yuqing.assessed`. A null value, under a mention's id as key, deletes that mention.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "Record of yuqing.assessed")]
+pub enum Published {
+    /// A mention that was read.
+    Assessed(Box<Assessed>),
+    /// A record that was refused.
+    Refused(RefusedRecord),
 }
 
 impl Assessed {

@@ -1,6 +1,7 @@
 //! The index as a whole: written, broken off, searched. All mentions are made up.
 
 mod counted;
+mod kept;
 mod standing;
 
 use super::{Belongs, Page, Query, QueryError, Searcher, Writer, count_id};

@@ -12,7 +12,7 @@ use super::{IndexError, Searcher};
 use crate::assess::Reading;
 use crate::ledger::{Position, Positions};
 use crate::mention::Mention;
-use crate::time::Day;
+use crate::time::{Day, Instant, Span};
 use crate::topic::TopicId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -198,6 +198,20 @@ impl Writer {
             self.kept_from = Some(first);
         }
         self.drop_expired()
+    }
+
+    /// Drops the oldest shards whose day ended `keep` ago and into which nothing has come for as long: what was written long ago
+    /// and taken in lately is kept its time. Gives back how many (public-trust rule 6).
+    pub fn expire_kept(&mut self, now: Instant, keep: Span) -> Result<usize, IndexError> {
+        let until = std::time::UNIX_EPOCH + std::time::Duration::from_millis((now - keep).millis().max(0) as u64);
+        let rested = |day: &Day| {
+            let written =
+                fs::metadata(shards::folder(&self.dir, *day).join("meta.json")).and_then(|meta| meta.modified());
+            written.is_ok_and(|written| written <= until)
+        };
+        let first = (now - keep).day();
+        let last = shards::days(&self.dir)?.into_iter().take_while(|day| *day < first && rested(day)).last();
+        last.map_or(Ok(0), |last| self.expire(Day(last.0 + 1)))
     }
 
     /// The first day that is kept; `None` where nothing was expired ever.

@@ -4,14 +4,15 @@
 //! The value is the `assessment` line with `position`, `schema` and the masked `mention` beside it. A repeat after a crash has the
 //! same position. A record that was refused travels the same way, so that the desk can put it beside what it decided.
 
+use crate::assess::published::{self, Published, RefusedRecord, RefusedType};
 use crate::assess::{Assessment, Reader, Reading};
 use crate::ledger::{DeadLetter, Position};
+use crate::mention::schema::Buried;
 use crate::mention::{Mention, Refused};
 use crate::time::Instant;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-/// Version of the form, also in the header `yuqing-schema`.
-pub const SCHEMA: u32 = 1;
+pub use crate::assess::published::SCHEMA;
 
 /// `[topic, partition, offset]`.
 type Place = (String, i32, u64);
@@ -20,38 +21,8 @@ fn place(position: &Position) -> Place {
     (position.stream.clone(), position.partition, position.offset)
 }
 
-#[derive(Serialize)]
-struct AssessedOut<'a> {
-    r#type: &'static str,
-    #[serde(flatten)]
-    assessment: &'a Assessment,
-    position: Place,
-    schema: u32,
-    mention: &'a Mention,
-}
-
-#[derive(Deserialize)]
-struct AssessedIn {
-    #[serde(flatten)]
-    assessment: Assessment,
-    position: Place,
-    mention: Mention,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RefusedLine {
-    position: Place,
-    code: crate::mention::RefusalCode,
-    detail: String,
-    head: String,
-    #[serde(default)]
-    id: Option<String>,
-    at: Instant,
-}
-
 #[derive(Deserialize)]
 struct Kind {
-    r#type: String,
     schema: u32,
 }
 
@@ -81,27 +52,24 @@ pub enum Assessed {
 }
 
 /// The value of an assessed record.
-pub fn assessed(mention: &Mention, assessment: &Assessment, origin: &Position) -> Vec<u8> {
-    let line = AssessedOut { r#type: "assessment", assessment, position: place(origin), schema: SCHEMA, mention };
+pub fn assessed(mention: Mention, assessment: Assessment, origin: &Position) -> Vec<u8> {
     // Plain data with string keys cannot fail to be written.
-    serde_json::to_vec(&line).unwrap_or_default()
+    serde_json::to_vec(&published::Assessed::new(place(origin), assessment, mention)).unwrap_or_default()
 }
 
 /// The value of a dead letter in its own topic.
 pub fn dead_letter(letter: &DeadLetter) -> Vec<u8> {
-    serde_json::to_vec(&refused_line(letter)).unwrap_or_default()
+    serde_json::to_vec(&buried(letter)).unwrap_or_default()
 }
 
 /// The value of a refused record among the assessed ones.
 pub fn refused(letter: &DeadLetter) -> Vec<u8> {
-    let mut line = serde_json::to_value(refused_line(letter)).unwrap_or_default();
-    line["type"] = "refused".into();
-    line["schema"] = SCHEMA.into();
-    line.to_string().into_bytes()
+    let line = RefusedRecord { r#type: RefusedType::Refused, schema: SCHEMA, letter: buried(letter) };
+    serde_json::to_vec(&line).unwrap_or_default()
 }
 
-fn refused_line(letter: &DeadLetter) -> RefusedLine {
-    RefusedLine {
+fn buried(letter: &DeadLetter) -> Buried {
+    Buried {
         position: place(&letter.position),
         code: letter.code,
         detail: letter.detail.clone(),
@@ -118,18 +86,15 @@ pub fn read(value: &[u8]) -> Result<Assessed, String> {
         return Err(format!("schema {} is not {SCHEMA}: update the desks before the workers", kind.schema));
     }
     let origin = |(stream, partition, offset): Place| Position { stream, partition, offset };
-    match kind.r#type.as_str() {
-        "assessment" => {
-            let line: AssessedIn = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+    match serde_json::from_slice(value).map_err(|error| error.to_string())? {
+        Published::Assessed(line) => {
             let (mention, assessment) = (Box::new(line.mention), Box::new(line.assessment));
             Ok(Assessed::Mention { mention, assessment, origin: origin(line.position) })
         }
-        "refused" => {
-            let line: RefusedLine = serde_json::from_slice(value).map_err(|error| error.to_string())?;
-            let refused = Refused { line: 0, id: line.id, code: line.code, detail: line.detail };
-            Ok(Assessed::Refused { refused, head: line.head, at: line.at, origin: origin(line.position) })
+        Published::Refused(RefusedRecord { letter, .. }) => {
+            let refused = Refused { line: 0, id: letter.id, code: letter.code, detail: letter.detail };
+            Ok(Assessed::Refused { refused, head: letter.head, at: letter.at, origin: origin(letter.position) })
         }
-        other => Err(format!("type {other} is not known")),
     }
 }
 
@@ -168,7 +133,7 @@ mod tests {
         let reader = &*crate::assess::readings::READER;
         let (mention, origin) = (mention(), position());
         let made = reader.read(&mention);
-        let value = assessed(&mention, &made.assessment, &origin);
+        let value = assessed(mention.clone(), made.assessment.clone(), &origin);
         let line: serde_json::Value = serde_json::from_slice(&value).expect("JSON");
         assert_eq!(line["type"], "assessment");
         assert_eq!(line["position"], serde_json::json!(["mentions", 3, 99]));

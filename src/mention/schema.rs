@@ -4,6 +4,7 @@
 
 use super::{Kind, RefusalCode};
 use crate::limits::{ID_CHARS, TEXT_CHARS};
+use crate::time::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -168,4 +169,9 @@ pub struct Buried {
     pub detail: String,
     /// First bytes, masked and without the author, lossily decoded.
     pub head: String,
+    /// Its id, where one could be read.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// When it was refused.
+    pub at: Instant,
 }

@@ -99,6 +99,7 @@ impl App {
             lead: None,
             publish,
             commit_ms: settings.index_commit_ms,
+            keep_index: settings.keep.index,
             metrics: metrics.clone(),
             asks: asked,
             due,

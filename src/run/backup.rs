@@ -27,7 +27,6 @@ use std::path::{Path, PathBuf};
 const FORMAT: u32 = 1;
 const LEDGER: &str = "ledger.sqlite";
 const ACCOUNTS: &str = "accounts.sqlite";
-const LINK_KEY: &str = "link.key";
 const MANIFEST: &str = "manifest.json";
 /// What a folder may hold that is restored into: mentions that wait or were taken, and nothing that was decided.
 const STREAM_FOLDERS: [&str; 2] = ["intake", "inbox"];
@@ -90,7 +89,6 @@ pub fn write(data: &Path, to: &Path, now: Instant) -> anyhow::Result<Manifest> {
     fs::DirBuilder::new().mode(0o700).create(&part).with_context(|| format!("cannot make {}", part.display()))?;
     Sqlite::copy(data, &part.join(LEDGER)).with_context(|| format!("no ledger can be read in {}", data.display()))?;
     copy_accounts(&data.join(ACCOUNTS), &part.join(ACCOUNTS))?;
-    fs::copy(data.join(LINK_KEY), part.join(LINK_KEY)).context("link.key cannot be copied")?;
     let store = Sqlite::open_read_only(&part)?;
     let last = store.verify()?;
     let hash = store.entries(last.saturating_sub(1), 1)?.pop().map_or_else(String::new, |entry| entry.hash);
@@ -106,7 +104,7 @@ pub fn write(data: &Path, to: &Path, now: Instant) -> anyhow::Result<Manifest> {
         intake_end: log::extent(&data.join("intake"))?.map(|(_, end)| end),
         files: BTreeMap::new(),
     };
-    for name in [LEDGER, ACCOUNTS, LINK_KEY] {
+    for name in [LEDGER, ACCOUNTS] {
         seal(&part.join(name))?;
         manifest.files.insert(name.to_owned(), sha256(&part.join(name))?);
     }
@@ -124,7 +122,7 @@ pub fn check(dir: &Path) -> anyhow::Result<Manifest> {
     let text = fs::read(dir.join(MANIFEST)).with_context(|| format!("{} holds no backup", dir.display()))?;
     let manifest: Manifest = serde_json::from_slice(&text).context("manifest.json cannot be read")?;
     ensure!(manifest.format == FORMAT, "the backup has format {}, this program reads {FORMAT}", manifest.format);
-    for name in [LEDGER, ACCOUNTS, LINK_KEY] {
+    for name in [LEDGER, ACCOUNTS] {
         let hash = sha256(&dir.join(name))?;
         ensure!(manifest.files.get(name) == Some(&hash), "{name} is not what was written: use another backup");
     }
@@ -174,7 +172,7 @@ pub fn read_back(from: &Path, data: &Path) -> anyhow::Result<Manifest> {
         _ => {}
     }
     // The ledger last: a folder without one was not restored.
-    for name in [LINK_KEY, ACCOUNTS, LEDGER] {
+    for name in [ACCOUNTS, LEDGER] {
         let part = data.join(format!("{name}.part"));
         fs::copy(from.join(name), &part)?;
         seal(&part)?;
@@ -242,7 +240,6 @@ mod tests {
         let (data, to) = (dir.join("data"), dir.join("saved"));
         let store = Sqlite::open(&data).unwrap();
         drop(crate::web::accounts::Accounts::open(&data).unwrap());
-        fs::write(data.join(LINK_KEY), [7; 32]).unwrap();
         let at = |offset| Position { stream: STREAM.to_owned(), partition: 0, offset };
         store.commit(Step { positions: vec![(at(0), at(10))], ..Step::default() }).unwrap();
         write(&data, &to, Instant::default()).unwrap();
@@ -276,8 +273,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let from = saved(dir.path());
         check(&from).unwrap();
-        fs::write(from.join(LINK_KEY), [8; 32]).unwrap();
-        assert!(check(&from).unwrap_err().to_string().contains(LINK_KEY));
+        let mut accounts = fs::OpenOptions::new().append(true).open(from.join(ACCOUNTS)).unwrap();
+        std::io::Write::write_all(&mut accounts, b"one byte more").unwrap();
+        assert!(check(&from).unwrap_err().to_string().contains(ACCOUNTS));
         fs::remove_file(from.join(ACCOUNTS)).unwrap();
         fs::remove_file(from.join(MANIFEST)).unwrap();
         assert!(read_back(&from, &dir.path().join("new")).is_err());

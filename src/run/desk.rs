@@ -87,6 +87,8 @@ pub struct Desk {
     fence: Option<u64>,
     led: std::time::Instant,
     asked: std::time::Instant,
+    /// Day on which the index was last looked through for what has had its time.
+    expired: Option<crate::time::Day>,
     shown_version: Option<u64>,
 }
 

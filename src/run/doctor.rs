@@ -8,9 +8,11 @@ mod host;
 use crate::assess::Level;
 use crate::clock::Clock;
 use crate::index::Writer;
+use crate::intake::kafka::inspect as inspect_kafka;
 use crate::ledger::invariants::{Facts, Invariant, Picture};
+use crate::ledger::postgres::Postgres;
 use crate::ledger::sqlite::Sqlite;
-use crate::ledger::{Advice, Positions, Severity};
+use crate::ledger::{Advice, Positions, Severity, Store as _, StoreError};
 use crate::run::{backup, disk, say};
 use crate::settings::{Overrides, Settings, load};
 use crate::time::{Day, Instant};
@@ -76,7 +78,45 @@ pub fn inspect(settings: &Settings, now: Instant) -> anyhow::Result<Vec<Checked>
     found.push(("calendar", calendar(settings, now.day())));
     found.push(("file-modes", host::modes(data)));
     found.push(("channels", channels(settings)));
+    found.extend(postgresql(settings));
+    found.extend(kafka(settings));
     Ok(found)
+}
+
+/// What the database server is told to do that may lose data.
+fn postgresql(settings: &Settings) -> Option<Checked> {
+    let url = settings.store.as_ref()?;
+    let told = Postgres::open_read_only(url).and_then(|store| {
+        let (advice, entries) = (store.advise()?, store.verify()?);
+        let mut told: Vec<Advice> =
+            advice.iter().map(|one| Advice::fault(format!("{} is {}", one.setting, one.value), one.why)).collect();
+        told.push(Advice::ok(format!("{entries} entries, chain whole")));
+        Ok(told)
+    });
+    let reach = |error: StoreError| vec![Advice::fault(error.to_string(), "start the server, or mend [store]")];
+    Some(("postgresql", told.unwrap_or_else(reach)))
+}
+
+/// What about the cluster may lose data, and how far the readers are.
+fn kafka(settings: &Settings) -> Option<Checked> {
+    let config = settings.kafka.as_ref()?;
+    let stored = match &settings.store {
+        Some(url) => Postgres::open_read_only(url).and_then(|store| store.positions()),
+        None => Sqlite::open_read_only(&settings.data).and_then(|store| store.positions()),
+    };
+    let told = match inspect_kafka(config, &stored.unwrap_or_default()) {
+        Ok(found) if found.is_empty() => vec![Advice::ok("brokers and topics keep what they take")],
+        Ok(found) => {
+            let one = |one: crate::intake::kafka::Advice| {
+                let (what, to_do) = one.text.split_once("; ").map_or((one.text.as_str(), "see the guide"), |both| both);
+                let what = format!("{}: {what}", one.about);
+                if one.grave { Advice::fault(what, to_do) } else { Advice::warning(what, to_do) }
+            };
+            found.into_iter().map(one).collect()
+        }
+        Err(error) => vec![Advice::fault(error.to_string(), "start the brokers, or mend [kafka]")],
+    };
+    Some(("kafka", told))
 }
 
 /// Store, invariants, lag. Index first, streams last: a process beside goes on meanwhile.

@@ -7,7 +7,7 @@ use crate::index::Writer;
 use crate::intake::{Intake, STREAM};
 use crate::ledger::{Store, StoreError};
 use crate::settings::Keep;
-use crate::time::{Day, Instant, Span};
+use crate::time::{Instant, Span};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,11 +48,6 @@ pub struct Kept {
 /// The offset before which records may go: passed at least `keep` ago.
 pub fn droppable(marks: &[Mark], now: Instant, keep: Span) -> u64 {
     marks.iter().filter(|mark| mark.at <= now - keep).map(|mark| mark.passed).max().unwrap_or(0)
-}
-
-/// The first day of the index that stays: for [`Writer::expire`] at the desk.
-pub fn first_index_day(now: Instant, keep: &Keep) -> Day {
-    (now - keep.index).day()
 }
 
 /// Incidents that are over, and of which nothing was heard for `keep`.

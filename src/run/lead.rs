@@ -71,6 +71,7 @@ pub fn run(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<u8> {
         lead: Some(Lead { holder, holds: Span::millis(holds) }),
         publish: None,
         commit_ms: settings.index_commit_ms,
+        keep_index: settings.keep.index,
         metrics: metrics.clone(),
         asks: asked,
         due,

@@ -3,8 +3,9 @@
 //! A line of the pack is what the hash of an entry covers, with that hash as the last field: SHA-256 of the hash before
 //! and of the line without `,"hash":"…"`. So anybody can check it with ten lines of script.
 
+use crate::ledger::postgres::Postgres;
 use crate::ledger::sqlite::Sqlite;
-use crate::ledger::{Store, StoreError, check_line};
+use crate::ledger::{Store, StoreError, check_line, migrate};
 use crate::run::{say, settings};
 use crate::settings::Overrides;
 use anyhow::Context;
@@ -19,25 +20,33 @@ const PAGE: usize = 4_096;
 #[derive(clap::Subcommand, Debug)]
 pub enum Action {
     /// Checks every entry's hash, beside a running process or not; exit code 1 where one does not fit
+    #[command(after_help = "Examples:\n  yuqing ledger verify\n  yuqing ledger verify --file audit.jsonl --json")]
     Verify {
         /// An audit pack instead of the ledger
         #[arg(long)]
         file: Option<PathBuf>,
     },
     /// Writes every entry with its hash: JSON lines that `ledger verify --file` checks
+    #[command(after_help = "Examples:\n  yuqing ledger export --to audit.jsonl")]
     Export {
         /// New file
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
+    /// Moves an installation from the data folder to the empty PostgreSQL that `[store]` names; `yuqing` must be stopped
+    #[command(
+        after_help = "Examples:\n  yuqing ledger migrate --settings /etc/yuqing/local.toml --settings store.toml"
+    )]
+    Migrate,
 }
 
 /// Exit code 0; 1 where the chain is broken.
 pub fn run(files: &[PathBuf], overrides: &Overrides, action: &Action, json: bool) -> anyhow::Result<u8> {
     let ended = match action {
+        Action::Migrate => return migrate(files, overrides, json),
         Action::Verify { file: Some(file) } => verify_file(file)?,
-        Action::Verify { file: None } => whole(&open(files, overrides)?)?,
-        Action::Export { to } => export(&open(files, overrides)?, to)?,
+        Action::Verify { file: None } => whole(&*open(files, overrides)?)?,
+        Action::Export { to } => export(&*open(files, overrides)?, to)?,
     };
     match &ended {
         Ok((entries, hash)) if json => say(&json!({"type": "ledger", "entries": entries, "hash": hash, "ok": true})),
@@ -53,9 +62,39 @@ pub fn run(files: &[PathBuf], overrides: &Overrides, action: &Action, json: bool
 /// Number and hash of the last entry, or the first bad one and what is wrong with it.
 type Chain = Result<(u64, String), (u64, String)>;
 
-fn open(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Sqlite> {
-    let data = settings(files, overrides)?.data;
-    Sqlite::open_read_only(&data).with_context(|| format!("no ledger can be read in {}", data.display()))
+fn open(files: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Box<dyn Store>> {
+    let settings = settings(files, overrides)?;
+    Ok(match &settings.store {
+        Some(url) => Box::new(Postgres::open_read_only(url).context("no ledger can be read on PostgreSQL")?),
+        None => {
+            let data = settings.data;
+            let store = Sqlite::open_read_only(&data);
+            Box::new(store.with_context(|| format!("no ledger can be read in {}", data.display()))?)
+        }
+    })
+}
+
+/// Copies everything with its hashes, then the accounts; refuses a database that holds anything.
+fn migrate(files: &[PathBuf], overrides: &Overrides, json: bool) -> anyhow::Result<u8> {
+    let settings = settings(files, overrides)?;
+    let url = settings.store.as_ref().context("[store] names no PostgreSQL to move to")?;
+    // As its owner: nobody may write while it is copied.
+    let from = Sqlite::open(&settings.data)?;
+    let to = Postgres::open_moving_into(url)?;
+    let bar = indicatif::ProgressBar::new_spinner();
+    let moved = migrate::copy(&from, &to, &mut |moved| bar.set_message(format!("{} entries", moved.entries)))?;
+    bar.finish_and_clear();
+    let (old, new) = (whole(&from)?, whole(&to)?);
+    anyhow::ensure!(old == new, "what was written is not what was read: empty the database and move again");
+    if json {
+        let mut line = serde_json::to_value(moved)?;
+        line["type"] = "moved".into();
+        say(&line);
+    } else {
+        println!("{moved:#?}");
+        println!("accounts stay behind: make them anew with `yuqing user add`, and tokens with `yuqing user token`");
+    }
+    Ok(0)
 }
 
 fn told(error: StoreError) -> anyhow::Result<Chain> {

@@ -1,7 +1,7 @@
 //! What the program says about itself to other programs and packagers: JSON Schemas of what goes in and out, shell
 //! completions, manual pages. Everything is made from the types and the command line itself, so nothing can be stale.
 
-use crate::assess::published::Assessed;
+use crate::assess::published::Published;
 use crate::mention::schema::{Buried, Record};
 use crate::notice::render::Envelope;
 use anyhow::Context;
@@ -62,7 +62,7 @@ pub fn schema(name: Name) -> Value {
         (SchemaSettings::draft2020_12().for_deserialize(), SchemaSettings::draft2020_12().for_serialize());
     match name {
         Name::Mention => whole::<Record>(into),
-        Name::Assessed => whole::<Assessed>(out),
+        Name::Assessed => whole::<Published>(out),
         Name::DeadLetter => whole::<Buried>(out),
         Name::Alert => whole::<Envelope<'_>>(out),
         Name::Openapi => crate::web::openapi::document(),

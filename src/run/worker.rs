@@ -132,10 +132,10 @@ impl Worker {
             match (record.body, reading) {
                 (Body::Mention(mention), Some(reading)) => {
                     self.metrics.mentions.with_label_values(&[&mention.platform]).inc();
-                    let value = assessed::assessed(&mention, &reading.assessment, &record.position);
                     // The order of arrival is that of collecting; a broker takes no time to come.
-                    let at = at.min(mention.collected_at);
-                    self.send(producer, &record.position, &mention.id, Some(&value), at)?;
+                    let (id, at) = (mention.id.clone(), at.min(mention.collected_at));
+                    let value = assessed::assessed(*mention, reading.assessment, &record.position);
+                    self.send(producer, &record.position, &id, Some(&value), at)?;
                 }
                 (Body::Refused { refused, head, at: when }, _) => {
                     self.metrics.dead_letters.with_label_values(&[refused.code.name()]).inc();

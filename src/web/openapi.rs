@@ -7,7 +7,7 @@ use super::problem::ProblemBody;
 use crate::duty::view::IncidentView;
 use crate::index::Page;
 use crate::intake::Taken;
-use crate::limits::{BODY_BYTES, BODY_DECODED_BYTES, INCIDENT_MENTIONS, PAGE};
+use crate::limits::{BODY_BYTES, BODY_DECODED_BYTES, EXPORT_ROWS, INCIDENT_MENTIONS, PAGE};
 use crate::mention::schema::Record;
 use axum::response::{IntoResponse, Response};
 use schemars::generate::SchemaSettings;
@@ -40,7 +40,7 @@ pub(super) async fn answer() -> Response {
 struct Incidents {
     /// Newest first; one about a person in danger stands in no list.
     incidents: Vec<IncidentView>,
-    /// Always null: the list is whole.
+    /// The `cursor` of the next page; null on the last.
     next: Option<String>,
 }
 
@@ -177,7 +177,7 @@ fn calls() -> Vec<(&'static str, HttpMethod, Operation)> {
         parameter(ParameterIn::Query, "purpose", "Why: every search is kept with who asked and why.", text()),
         optional("limit", "Hits on the page.", number().minimum(Some(1)).maximum(Some(PAGE))),
         optional("cursor", "`next` of the page before.", text()),
-        optional("sort", "Default `time`, newest first.", text().enum_values(Some(["time", "relevance"]))),
+        optional("sort", "Default `time`, newest first.", text().enum_values(Some(["time", "relevance", "level"]))),
     ];
     vec![
         (
@@ -208,9 +208,30 @@ fn calls() -> Vec<(&'static str, HttpMethod, Operation)> {
                 .build(),
         ),
         (
+            "/api/v1/search/export",
+            HttpMethod::Get,
+            call("exportSearch", "The hits as a file", &[400, 408, 429, 503])
+                .description(Some(format!(
+                    "At most {EXPORT_ROWS} rows; the headers x-rows and x-total say how many came and how many there are."
+                )))
+                .parameter(parameter(ParameterIn::Query, "q", "The query.", text()))
+                .parameter(parameter(ParameterIn::Query, "purpose", "Why; kept with who asked.", text()))
+                .parameter(parameter(
+                    ParameterIn::Query,
+                    "format",
+                    "How the file is written.",
+                    text().enum_values(Some(["csv", "jsonl"])),
+                ))
+                .parameter(optional("sort", "Default `time`.", text().enum_values(Some(["time", "relevance", "level"]))))
+                .response("200", ResponseBuilder::new().description("The file.").content("text/csv", Content::new(Some(text()))))
+                .build(),
+        ),
+        (
             "/api/v1/incidents",
             HttpMethod::Get,
             call("listIncidents", "Lists incidents, newest first", &[400, 408])
+                .parameter(optional("limit", "Incidents on the page.", number().minimum(Some(1)).maximum(Some(PAGE))))
+                .parameter(optional("cursor", "`next` of the page before.", text()))
                 .parameter(optional("state", "Default `all`.", text().enum_values(Some(["open", "closed", "all"]))))
                 .response("200", gives("The incidents.", JSON, "Incidents"))
                 .build(),

@@ -226,6 +226,7 @@ impl Drive {
             lead: Some(Lead { holder: format!("desk-{at}/{starts}"), holds: HOLDS }),
             publish: Some(Box::new(Letters(self.published.clone(), self.trouble.clone()))),
             commit_ms: 0,
+            keep_index: Span::days(30),
             metrics: METRICS.clone(),
             asks: asked,
             due: due_out,

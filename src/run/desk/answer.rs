@@ -88,6 +88,14 @@ impl Desk {
                 self.checkpointed = read;
             }
         }
+        let (now, keep) = (self.parts.clock.now(), self.parts.keep_index);
+        if let Some(index) = self.parts.index.as_mut().filter(|_| self.expired != Some(now.day())) {
+            self.expired = Some(now.day());
+            let dropped = index.expire_kept(now, keep).map_err(|error| DeskError::Index(error.to_string()))?;
+            if dropped > 0 {
+                tracing::info!(dropped, "days of the index have ended their time");
+            }
+        }
         for notice in self.state.due_notices(self.now) {
             let key = notice.key.clone();
             self.channels.entry(key.clone()).or_insert_with(|| notice.channel.clone());

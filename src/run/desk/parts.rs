@@ -69,6 +69,8 @@ pub struct Parts {
     pub publish: Option<Box<dyn Publish>>,
     /// Milliseconds between index commits.
     pub commit_ms: u64,
+    /// How long mentions stay in the index.
+    pub keep_index: Span,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Questions and commands.

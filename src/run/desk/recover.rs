@@ -101,6 +101,7 @@ impl Desk {
             fence: None,
             led: now,
             asked: now,
+            expired: None,
         };
         desk.follow()?;
         let (entries, decided, from) = (desk.state.seq(), desk.decided.total(), desk.next.total());

@@ -99,12 +99,11 @@ pub(super) fn modes(data: &Path) -> Vec<Advice> {
         }
         Some(_) => told.push(Advice::ok("the data folder is for this account alone")),
     }
-    if let Some(mode) = mode(&data.join("link.key")) {
-        let path = data.join("link.key");
-        told.push(match mode & 0o077 {
-            0 => Advice::ok("the key of links is for this account alone"),
-            _ => Advice::fault(format!("link.key has mode {mode:o}"), format!("chmod 600 {}", path.display())),
-        });
+    for name in ["ledger.sqlite", "accounts.sqlite"] {
+        let path = data.join(name);
+        let Some(mode) = mode(&path).filter(|mode| mode & 0o077 != 0) else { continue };
+        // The folder is closed already; a copy that keeps the mode is not.
+        told.push(Advice::warning(format!("{name} has mode {mode:o}"), format!("chmod 600 {}", path.display())));
     }
     told
 }
@@ -163,17 +162,15 @@ mod tests {
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         let faults =
             |told: Vec<Advice>| told.iter().filter(|one| one.severity == crate::ledger::Severity::Fault).count();
-        let (key, settings) = (data.path().join("link.key"), data.path().join("a.toml"));
+        let settings = data.path().join("a.toml");
         set(data.path(), 0o700);
-        fs::write(&key, "k").unwrap();
         fs::write(&settings, "[[channels]]\nurl = \"https://example.invalid\"\n").unwrap();
         for (mode, expected) in [(0o600, 0), (0o644, 1)] {
-            set(&key, mode);
             set(&settings, mode);
-            assert_eq!(faults(modes(data.path())), expected);
             assert_eq!(faults(settings_files(std::slice::from_ref(&settings))), expected);
         }
+        assert_eq!(faults(modes(data.path())), 0);
         set(data.path(), 0o755);
-        assert_eq!(faults(modes(data.path())), 2);
+        assert_eq!(faults(modes(data.path())), 1);
     }
 }

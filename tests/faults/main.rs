@@ -18,6 +18,7 @@ mod rows;
 mod server;
 #[path = "../skip.rs"]
 mod skip;
+mod told;
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ fn options() -> Result<Options, String> {
         it.kills = if it.quick { 8 } else { 30 };
     }
     if it.records == 0 {
-        it.records = if it.quick { 20_000 } else { 120_000 };
+        it.records = if it.quick { 60_000 } else { 250_000 };
     }
     Ok(it)
 }
@@ -148,6 +149,12 @@ impl Row {
     /// Says what is wrong.
     pub fn fail(&mut self, text: &str) {
         self.failures.push(text.to_owned());
+    }
+
+    /// The row with one more thing that is wrong.
+    pub fn with_failure(mut self, text: &str) -> Row {
+        self.fail(text);
+        self
     }
 
     /// Whether something is wrong already.

@@ -207,6 +207,10 @@ impl Load {
         self.next < self.plan.records
     }
 
+    pub fn written(&self) -> u64 {
+        self.next
+    }
+
     pub fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::SeqCst)
     }

@@ -165,7 +165,7 @@ impl Row {
     /// What is wrong, or nothing.
     fn verdict(&self) -> Vec<String> {
         let mut wrong = self.failures.clone();
-        if self.hits == 0 || self.hits < self.wanted {
+        if self.wanted == 0 || self.hits < self.wanted {
             wrong.push(format!("the fault hit {} of {} times", self.hits, self.wanted));
         }
         if self.control && self.lost + self.twice == 0 {

@@ -190,9 +190,11 @@ fn group_deleted(ground: &Ground, options: &Options, name: &str) -> Row {
         for worker in &mut trial.workers {
             worker.terminate();
         }
+        let before = trial.eye.committed(&trial.mentions, crate::load::PARTITIONS as i32);
         let name = trial.name.clone();
         trial.ground.admin.delete_group(&name);
-        let gone = trial.eye.committed(&trial.mentions, crate::load::PARTITIONS as i32) == Some(0);
+        let after = trial.eye.committed(&trial.mentions, crate::load::PARTITIONS as i32);
+        let gone = before.is_some_and(|before| before > 0) && after.unwrap_or(0) == 0;
         trial.done = 0;
         for worker in &mut trial.workers {
             worker.again();

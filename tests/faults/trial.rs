@@ -228,6 +228,22 @@ impl<'a> Trial<'a> {
         committed.is_some_and(|committed| self.load.delivered() > committed)
     }
 
+    /// Gives the crew work and waits until it is at it, at no certain moment; false where it never was seen to be.
+    fn busy(&mut self) -> bool {
+        for _ in 0..20 {
+            self.load.write(4_000);
+            let until = Instant::now() + Duration::from_secs(1);
+            while self.load.delivered() < self.load.written() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            std::thread::sleep(Duration::from_millis(self.random(40) as u64));
+            if self.under_load() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Runs `count` faults, spread evenly over the load; each says how often it hit.
     pub fn faults(&mut self, count: u64, mut fault: impl FnMut(&mut Trial<'a>, u64) -> u64) {
         for one in 0..count {
@@ -235,10 +251,7 @@ impl<'a> Trial<'a> {
             if self.row.failed() {
                 return;
             }
-            // There is work in hand when it comes, and not always at the same moment of a batch.
-            self.load.write(5_000);
-            std::thread::sleep(Duration::from_millis(self.random(150) as u64));
-            let loaded = self.under_load();
+            let loaded = self.busy();
             let hits = fault(self, one);
             self.row.hits += if loaded { hits } else { 0 };
             self.row.wanted += 1;

@@ -18,6 +18,8 @@ pub struct Proc {
     log: PathBuf,
     child: Option<Child>,
     ended: Option<Instant>,
+    /// Where this life's words begin.
+    began: usize,
     /// Lives that ended without our doing: exit codes.
     pub fell: Vec<i32>,
 }
@@ -27,13 +29,14 @@ impl Proc {
     pub fn start(folder: &Path, name: &str, role: &str, settings: &[PathBuf]) -> Proc {
         let log = folder.join(format!("{name}.log"));
         let (name, role, settings) = (name.to_owned(), role.to_owned(), settings.to_vec());
-        let mut it = Proc { name, role, settings, log, child: None, ended: None, fell: Vec::new() };
+        let mut it = Proc { name, role, settings, log, child: None, ended: None, began: 0, fell: Vec::new() };
         it.again();
         it
     }
 
     /// Starts it again.
     pub fn again(&mut self) {
+        self.began = self.said().len();
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
         let out = File::create(self.log.with_extension("out")).expect("a file");
         let mut command = Command::new(binary());
@@ -85,6 +88,11 @@ impl Proc {
             std::thread::sleep(Duration::from_millis(20));
         }
         None
+    }
+
+    /// Whether it has said this in this life.
+    pub fn has_said(&self, words: &str) -> bool {
+        self.said().get(self.began..).is_some_and(|said| said.contains(words))
     }
 
     /// What a supervisor does: starts what ended by itself again, a second later.

@@ -37,6 +37,8 @@ pub enum Kind {
 pub struct Plan {
     pub records: u64,
     pub events: u64,
+    /// Bad ones are bad in thirty ways, not in one.
+    pub many: bool,
     planted: BTreeMap<u64, (u64, u64)>,
 }
 
@@ -56,7 +58,12 @@ impl Plan {
                 planted.insert(at, (event, witness));
             }
         }
-        Plan { records, events, planted }
+        Plan { records, events, many: false, planted }
+    }
+
+    /// The same with thirty ways of being bad.
+    pub fn with_many(self) -> Plan {
+        Plan { many: true, ..self }
     }
 
     pub fn kind(&self, number: u64) -> Kind {
@@ -80,7 +87,19 @@ impl Plan {
         }
     }
 
-    fn value(&self, number: u64, at: &str) -> String {
+    /// The code under which a bad record must stand.
+    pub fn code(&self, number: u64) -> Option<&'static str> {
+        if self.many { bad(number).0 } else { Some("missing_id") }
+    }
+
+    fn value(&self, number: u64, at: &str) -> Vec<u8> {
+        if self.many && self.kind(number) == Kind::Bad {
+            return bad(number).1;
+        }
+        self.text(number, at).into_bytes()
+    }
+
+    fn text(&self, number: u64, at: &str) -> String {
         match self.kind(number) {
             Kind::Bad => format!(r#"{{"platform":"weibo","text":"第{number}号没有编号","created_at":"{at}"}}"#),
             Kind::Calm => format!(
@@ -93,6 +112,45 @@ impl Plan {
                 witness + 2
             ),
         }
+    }
+}
+
+/// Ways of being bad: the code where it is one only, and the bytes.
+fn bad(number: u64) -> (Option<&'static str>, Vec<u8>) {
+    let text = |code, text: &str| (Some(code), text.as_bytes().to_vec());
+    let with = |id: &str, more: &str| format!(r#"{{"id":"{id}","platform":"weibo","text":"{number}"{more}}}"#);
+    let at = r#","created_at":"2026-01-01T00:00:00Z""#;
+    match number / 10 % 30 {
+        0 => text("not_json", "{\"id\":"),
+        1 => text("not_json", "no json at all"),
+        2 => (None, Vec::new()),
+        3 => text("not_an_object", "[1]"),
+        4 => text("not_an_object", "null"),
+        5 => text("not_an_object", "5"),
+        6 => text("not_an_object", "\"text\""),
+        7 => text("missing_id", &with("x", at).replace("\"id\"", "\"no\"")),
+        8 => (None, with("", at).into_bytes()),
+        9 => text("missing_platform", &with("a:1", at).replace("\"platform\"", "\"p\"")),
+        10 => text("unknown_platform", &with("a:2", at).replace("weibo", "nowhere")),
+        11 => text("missing_text", &with("a:3", at).replace("\"text\"", "\"t\"")),
+        12 => text("text_too_long", &with("a:4", at).replace(&format!("\"{number}\""), &format!("\"{}\"", "长".repeat(21_000)))),
+        13 => text("missing_created_at", &with("a:5", "")),
+        14 => text("bad_time", &with("a:6", r#","created_at":"yesterday""#)),
+        15 => text("bad_time", &with("a:7", r#","created_at":"2026-13-41T99:00:00Z""#)),
+        16 => text("future_time", &with("a:8", r#","created_at":"2199-01-01T00:00:00Z""#)),
+        17 => text("bad_type", &with("a:9", at).replace(&format!("\"{number}\""), "5")),
+        18 => text("bad_type", &with("a:10", at).replace(&format!("\"{number}\""), "{\"a\":[]}")),
+        19 => (Some("invalid_utf8"), b"{\"id\":\"a:11\",\"text\":\"\xff\xfe\"}".to_vec()),
+        20 => (None, vec![0; 64]),
+        21 => (None, vec![b'x'; 900_000]),
+        22 => (Some("too_deep"), [b"[".repeat(10_000), b"]".repeat(10_000)].concat()),
+        23 => (None, b"{\"a\":".repeat(5_000)),
+        24 => text("not_json", "{\"id\":\"a:12\"} trailing"),
+        25 => text("not_json", "{'id':'a:13'}"),
+        26 => (None, with(&"i".repeat(5_000), at).into_bytes()),
+        27 => (None, [b"\xef\xbb\xbf".to_vec(), b"{".to_vec()].concat()),
+        28 => (None, b"{\"id\":\"\\ud800\",\"platform\":".to_vec()),
+        _ => (None, b"\x1f\x8b\x08\x00 no gzip".to_vec()),
     }
 }
 
@@ -147,6 +205,10 @@ impl Load {
             }
         }
         self.next < self.plan.records
+    }
+
+    pub fn written(&self) -> u64 {
+        self.next
     }
 
     pub fn delivered(&self) -> u64 {

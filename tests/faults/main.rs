@@ -18,6 +18,7 @@ mod rows;
 mod server;
 #[path = "../skip.rs"]
 mod skip;
+mod told;
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ fn options() -> Result<Options, String> {
         it.kills = if it.quick { 8 } else { 30 };
     }
     if it.records == 0 {
-        it.records = if it.quick { 20_000 } else { 120_000 };
+        it.records = if it.quick { 60_000 } else { 250_000 };
     }
     Ok(it)
 }
@@ -150,6 +151,12 @@ impl Row {
         self.failures.push(text.to_owned());
     }
 
+    /// The row with one more thing that is wrong.
+    pub fn with_failure(mut self, text: &str) -> Row {
+        self.fail(text);
+        self
+    }
+
     /// Whether something is wrong already.
     pub fn failed(&self) -> bool {
         !self.failures.is_empty() || self.lost + self.twice > 0 && !self.control
@@ -158,7 +165,7 @@ impl Row {
     /// What is wrong, or nothing.
     fn verdict(&self) -> Vec<String> {
         let mut wrong = self.failures.clone();
-        if self.hits == 0 || self.hits < self.wanted {
+        if self.wanted == 0 || self.hits < self.wanted {
             wrong.push(format!("the fault hit {} of {} times", self.hits, self.wanted));
         }
         if self.control && self.lost + self.twice == 0 {

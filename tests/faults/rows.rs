@@ -2,7 +2,7 @@
 
 use crate::load::Plan;
 use crate::trial::{Crew, Trial};
-use crate::{Ground, Options, Row, control};
+use crate::{Ground, Options, Row, control, told};
 use std::time::Duration;
 
 type Run = fn(&Ground, &Options, &str) -> Row;
@@ -15,6 +15,11 @@ pub const ALL: &[(&str, Run)] = &[
     ("F4-broker-frozen", broker_frozen),
     ("F5-zombie-desk", zombie),
     ("F6-rebalance-storm", storm),
+    ("F10-group-offsets-deleted", group_deleted),
+    ("F11-records-deleted", told::records_deleted),
+    ("F12-topic-recreated", told::topic_recreated),
+    ("F13-thirty-kinds-of-bad", bad_input),
+    ("F23-killed-between-send-and-mark", told::sent_not_marked),
     ("rolling-restart", rolling),
     ("F29-postgres-killed", postgres_killed),
 ];
@@ -48,7 +53,11 @@ fn kills(ground: &Ground, options: &Options, name: &str) -> Row {
                 hit
             }
             _ => {
-                let one = trial.random(trial.workers.len());
+                // One that has partitions, where there is one: the others have nothing to lose.
+                let reads: Vec<usize> =
+                    (0..trial.workers.len()).filter(|&one| trial.workers[one].has_said("partitions came")).collect();
+                let some = trial.random(trial.workers.len());
+                let one = if reads.is_empty() { some } else { reads[some % reads.len()] };
                 let hit = trial.workers[one].kill();
                 trial.workers[one].again();
                 by[0] += 1;
@@ -64,7 +73,7 @@ fn kills(ground: &Ground, options: &Options, name: &str) -> Row {
 
 /// `kill -9` of the broker.
 fn broker_killed(ground: &Ground, options: &Options, name: &str) -> Row {
-    let mut trial = Trial::new(ground, name, Plan::new(size(options, 6_000, 20_000), 3), Crew::default(), "");
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 30_000, 80_000), 3), Crew::default(), "");
     trial.faults(size(options, 1, 4), |trial, _| {
         trial.ground.broker.kill();
         // Something is written while it is gone.
@@ -78,7 +87,7 @@ fn broker_killed(ground: &Ground, options: &Options, name: &str) -> Row {
 
 /// The broker stands still for longer than sessions last.
 fn broker_frozen(ground: &Ground, options: &Options, name: &str) -> Row {
-    let mut trial = Trial::new(ground, name, Plan::new(size(options, 6_000, 12_000), 3), Crew::default(), "");
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 15_000, 30_000), 3), Crew::default(), "");
     trial.faults(1, |trial, _| {
         trial.ground.broker.signal("-STOP");
         std::thread::sleep(Duration::from_secs(12));
@@ -90,7 +99,7 @@ fn broker_frozen(ground: &Ground, options: &Options, name: &str) -> Row {
 
 /// The leading desk stands still for longer than its lease; another takes over; the first one wakes and must write nothing.
 fn zombie(ground: &Ground, options: &Options, name: &str) -> Row {
-    let mut trial = Trial::new(ground, name, Plan::new(size(options, 6_000, 15_000), 3), Crew::default(), "");
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 20_000, 60_000), 3), Crew::default(), "");
     trial.faults(size(options, 1, 3), |trial, _| {
         let Some(leader) = trial.leader() else { return 0 };
         let before = trial.eye.leads().map_or(0, |lead| lead.0);
@@ -120,7 +129,7 @@ fn zombie(ground: &Ground, options: &Options, name: &str) -> Row {
 
 /// Workers come and go every second or so.
 fn storm(ground: &Ground, options: &Options, name: &str) -> Row {
-    let mut trial = Trial::new(ground, name, Plan::new(size(options, 8_000, 30_000), 3), Crew::default(), "");
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 50_000, 150_000), 3), Crew::default(), "");
     trial.faults(size(options, 5, 16), |trial, one| {
         if trial.workers.len() < 3 || one % 2 == 0 && trial.workers.len() < 5 {
             let number = trial.workers.len() + 10 * (one as usize + 1);
@@ -140,7 +149,7 @@ fn storm(ground: &Ground, options: &Options, name: &str) -> Row {
 
 /// Every worker and desk is restarted in turn, as an operator would.
 fn rolling(ground: &Ground, options: &Options, name: &str) -> Row {
-    let mut trial = Trial::new(ground, name, Plan::new(size(options, 6_000, 20_000), 3), Crew::default(), "");
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 30_000, 80_000), 3), Crew::default(), "");
     let all = trial.workers.len() + trial.desks.len();
     trial.faults(size(options, 1, 2) * all as u64, |trial, one| {
         let number = one as usize % all;
@@ -164,12 +173,45 @@ fn rolling(ground: &Ground, options: &Options, name: &str) -> Row {
 
 /// `kill -9` of PostgreSQL, under load.
 fn postgres_killed(ground: &Ground, options: &Options, name: &str) -> Row {
-    let mut trial = Trial::new(ground, name, Plan::new(size(options, 6_000, 15_000), 3), Crew::default(), "");
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 20_000, 60_000), 3), Crew::default(), "");
     trial.faults(size(options, 1, 4), |trial, _| {
         let pid = trial.ground.server.pid();
         crate::server::Server::kill(&pid);
         trial.ground.server.serve_after_a_crash();
         1
     });
+    trial.finish()
+}
+
+/// What the group has committed is gone while nobody is in it: workers say everything again, the store counts it once.
+fn group_deleted(ground: &Ground, options: &Options, name: &str) -> Row {
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 5_000, 10_000), 3), Crew::default(), "");
+    trial.faults(1, |trial, _| {
+        for worker in &mut trial.workers {
+            worker.terminate();
+        }
+        let before = trial.eye.committed(&trial.mentions, crate::load::PARTITIONS as i32);
+        let name = trial.name.clone();
+        trial.ground.admin.delete_group(&name);
+        let after = trial.eye.committed(&trial.mentions, crate::load::PARTITIONS as i32);
+        let gone = before.is_some_and(|before| before > 0) && after.unwrap_or(0) == 0;
+        trial.done = 0;
+        for worker in &mut trial.workers {
+            worker.again();
+        }
+        u64::from(gone)
+    });
+    let row = trial.finish();
+    if row.again == 0 { row.with_failure("nothing was said again: the offsets were not gone") } else { row }
+}
+
+/// Every tenth record is bad, in thirty ways.
+fn bad_input(ground: &Ground, options: &Options, name: &str) -> Row {
+    let plan = Plan::new(size(options, 3_000, 12_000), 3).with_many();
+    let mut trial = Trial::new(ground, name, plan, Crew::default(), "");
+    trial.until(trial.load.plan.records / 2);
+    let bad = trial.load.plan.bad();
+    // Each bad record is a hit; the oracle looks at every one.
+    (trial.row.wanted, trial.row.hits) = (bad, bad);
     trial.finish()
 }

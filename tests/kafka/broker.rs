@@ -46,7 +46,7 @@ fn port() -> u16 {
 
 impl Broker {
     /// Starts one with settings of its own, lines of its properties.
-    pub fn start(settings: &str) -> Option<Broker> {
+    fn start(settings: &str) -> Option<Broker> {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name("broker"));
         let text = dir.display().to_string();
         let mut command = script(&["run", &text, &port().to_string()]);
@@ -63,6 +63,12 @@ impl Broker {
         let _ = (child.kill(), child.wait());
         crate::house::skip("kafka", "no Kafka broker could be started; nothing about Kafka was proved");
         None
+    }
+
+    /// One for tests that do it harm; where the shared one can be had, this one can.
+    pub fn own(settings: &str) -> Option<Broker> {
+        broker()?;
+        Some(Broker::start(settings).expect("another broker"))
     }
 
     /// Kills it, mid-sentence.

@@ -9,7 +9,7 @@ use yuqing::ledger::Positions;
 use yuqing::time::Span;
 
 const PARTITIONS: i32 = 4;
-const EACH: i64 = 2_000;
+const EACH: i64 = 500;
 
 /// Records by place, with how often they were delivered.
 type Done = BTreeMap<(i32, u64), usize>;
@@ -59,9 +59,13 @@ fn storm(protocol: Protocol) {
     Admin::new(&broker.bootstrap).make(&topic, PARTITIONS, &[]);
     let config = KafkaConfig { group: name("workers"), protocol, ..config(&broker.bootstrap) };
     let producer = Producer::open(&config).expect("a producer");
-    for partition in 0..PARTITIONS {
-        write(&producer, &topic, partition, &texts("m", EACH));
-    }
+    let mut total = 0;
+    let mut more = || {
+        (0..PARTITIONS).for_each(|partition| write(&producer, &topic, partition, &texts("m", EACH)));
+        total += (i64::from(PARTITIONS) * EACH) as usize;
+        total
+    };
+    more();
     let mut done = Done::new();
     let mut first = Worker::join(&config, &topic);
     until(&mut [&mut first], &mut done, "the first has all", |all, _| all[0].partitions() == PARTITIONS as usize);
@@ -69,9 +73,8 @@ fn storm(protocol: Protocol) {
         let mut second = Worker::join(&config, &topic);
         let shared = |all: &[&mut Worker], _: &Done| all.iter().all(|one| one.partitions() == 2);
         until(&mut [&mut first, &mut second], &mut done, &format!("round {round}: they share"), shared);
-        let before = done.len();
-        let brought = |_: &[&mut Worker], done: &Done| done.len() >= before + 100;
-        until(&mut [&mut first, &mut second], &mut done, "both bring records", brought);
+        let all = more();
+        until(&mut [&mut first, &mut second], &mut done, "both bring records", |_, done| done.len() == all);
         drop(second);
         until(&mut [&mut first], &mut done, "the first has all again", |all, _| all[0].partitions() == 4);
     }
@@ -79,6 +82,7 @@ fn storm(protocol: Protocol) {
     let repeated: BTreeSet<(i32, u64)> = {
         let mut third = Worker::join(&config, &topic);
         until(&mut [&mut first, &mut third], &mut done, "they share", |all, _| all[1].partitions() == 2);
+        more();
         let end = Moment::now() + LONG;
         loop {
             let polled = third.group.poll(50, Span::millis(100)).expect("a poll");
@@ -91,7 +95,7 @@ fn storm(protocol: Protocol) {
             assert!(Moment::now() < end, "the third brought nothing");
         }
     };
-    let total = (i64::from(PARTITIONS) * EACH) as usize;
+    let total = more();
     until(&mut [&mut first], &mut done, "all is done", |_, done| {
         done.len() == total && repeated.iter().all(|place| done[place] > 1)
     });
@@ -162,7 +166,7 @@ fn a_paused_partition_keeps_its_place() {
 
 #[test]
 fn a_broker_without_the_new_protocol_is_joined_by_the_old_one() {
-    let Some(broker) = Broker::start("group.coordinator.rebalance.protocols=classic") else { return };
+    let Some(broker) = Broker::own("group.coordinator.rebalance.protocols=classic") else { return };
     let topic = name("old");
     Admin::new(&broker.bootstrap).make(&topic, 2, &[]);
     let config = KafkaConfig { group: name("workers"), ..config(&broker.bootstrap) };

@@ -33,6 +33,8 @@ fn a_flush_tells_what_was_not_delivered() {
     quick.compression = yuqing::intake::kafka::Compression::None;
     let producer = Producer::open(&quick).expect("a producer");
     producer.send(record(&topic, b"good")).expect("room");
+    producer.flush().expect("delivered");
+    producer.send(record(&topic, b"beside")).expect("room");
     producer.send(record(&topic, &vec![b'x'; 200_000])).expect("the client takes it");
     let fault = producer.flush().expect_err("the broker does not");
     assert!(matches!(&fault, ProduceError::TooLarge { key, bytes: 200_000, .. } if key == "weibo:1"), "{fault}");
@@ -41,7 +43,7 @@ fn a_flush_tells_what_was_not_delivered() {
     producer.flush().expect("told once");
     let missing = producer.send(record("nowhere-at-all", b"x")).and_then(|()| producer.flush()).expect_err("no topic");
     assert!(matches!(missing, ProduceError::Misconfigured { .. } | ProduceError::Failed { .. }), "{missing}");
-    assert_eq!(producer.delivered(), 1);
+    assert!((1..=2).contains(&producer.delivered()), "what travelled beside the large one may be refused with it");
     let mut source = from_start(&broker.bootstrap, &topic);
     assert_eq!(text(&read(&mut source, 1)[0]), "good");
 }

@@ -3,9 +3,8 @@
 use super::broker::{
     Admin, after, at, broker, config, from_start, name, nothing_more, open, plain, read, text, texts, write,
 };
-use crate::house::mention;
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 use yuqing::intake::kafka::{KafkaSource, MentionDecoder, Outgoing, Producer};
@@ -79,12 +78,14 @@ fn an_aborted_write_is_not_read_and_its_offsets_are_no_gap() {
     admin.make(&topic, 1, &[]);
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", &broker.bootstrap).set("transactional.id", &topic);
-    let writer: BaseProducer = settings.create().expect("a producer");
+    let writer: ThreadedProducer<DefaultProducerContext> = settings.create().expect("a producer");
     let wait = Duration::from_secs(20);
     writer.init_transactions(wait).expect("a transaction");
     for (text, keep) in [("one", true), ("two", false), ("three", true)] {
         writer.begin_transaction().expect("begun");
-        writer.send(BaseRecord::to(&topic).key(text).payload(text)).expect("room");
+        assert!(writer.send(BaseRecord::to(&topic).key(text).payload(text)).is_ok());
+        // What is not there yet when it is aborted leaves no trace.
+        writer.flush(wait).expect("written");
         let ended = if keep { writer.commit_transaction(wait) } else { writer.abort_transaction(wait) };
         ended.expect("ended");
     }
@@ -122,7 +123,9 @@ fn partitions_that_are_added_are_read_from_their_first_record() {
 
 /// Values that are no mentions, each in another way, and the code of their refusal.
 fn bad() -> Vec<(Vec<u8>, &'static str)> {
-    let good = mention("weibo:x", "红谷滩积水", "a", 1);
+    let good = serde_json::json!({"id": "weibo:x", "platform": "weibo", "text": "红谷滩积水",
+        "created_at": "2026-10-01T07:59:00Z", "author": {"id": "a"}});
+    let good = good.to_string();
     let field = |name: &str, value: serde_json::Value| {
         let mut record: serde_json::Value = serde_json::from_str(&good).expect("a mention");
         record[name] = value;

@@ -6,6 +6,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +44,7 @@ pub(super) struct Ears {
     topics: Mutex<BTreeMap<String, Ids>>,
     errors: AtomicU64,
     commits_failed: AtomicU64,
+    served: AtomicU64,
 }
 
 #[derive(Clone, Default)]
@@ -75,6 +77,15 @@ impl Ears {
     /// Progress reports that the broker refused.
     pub(super) fn commits_failed(&self) -> u64 {
         self.commits_failed.load(Ordering::Relaxed)
+    }
+
+    /// Lines, errors and answers so far: whether a poll that brought nothing served something.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    fn serve(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn commit_failed(&self) {
@@ -113,6 +124,11 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
 
 impl ClientContext for Ears {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.serve();
+        // A commit that nobody waits for fails in a line only.
+        if facility.contains("COMMITFAIL") {
+            self.commit_failed();
+        }
         if matches!(level, RDKafkaLogLevel::Debug) {
             self.heard(line);
         }
@@ -120,6 +136,7 @@ impl ClientContext for Ears {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.serve();
         Ears::error(self);
         tracing::debug!(error = words(&error), reason, "kafka client");
     }
@@ -128,12 +145,25 @@ impl ClientContext for Ears {
 }
 
 impl ConsumerContext for Ears {
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let partly = offsets.elements().iter().any(|one| one.error().is_err());
-        if result.is_err() || partly {
-            self.commit_failed();
+    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
+        self.serve();
+    }
+}
+
+/// The next event of a client's main queue, `None` once that is empty: a line or an answer ends a poll, and is none.
+pub(super) fn event(client: &BaseConsumer<Ears>) -> Option<KafkaResult<BorrowedMessage<'_>>> {
+    loop {
+        let served = client.context().served();
+        let event = client.poll(Duration::ZERO);
+        if event.is_some() || client.context().served() == served {
+            return event;
         }
     }
+}
+
+/// Hears what a client that reads nothing has to say; unheard it would pile up.
+pub(super) fn hear(client: &BaseConsumer<Ears>) {
+    while event(client).is_some() {}
 }
 
 /// An error in words, without the value of a setting.

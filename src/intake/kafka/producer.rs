@@ -69,6 +69,13 @@ pub enum ProduceError {
     Stopped(String),
 }
 
+impl ProduceError {
+    /// Bytes of a record that is too large; nothing of any other failure.
+    fn bytes(&self) -> Option<usize> {
+        if let ProduceError::TooLarge { bytes, .. } = self { Some(*bytes) } else { None }
+    }
+}
+
 /// Where a record lies, once every replica has it.
 pub type Delivered = Result<Position, ProduceError>;
 
@@ -143,7 +150,11 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
             // Who waits for it by itself hears of it there.
             (Err(_), Some(_)) => {}
             (Err(failure), None) => {
-                counts.failure.get_or_insert_with(|| failure.clone());
+                let before = counts.failure.as_ref();
+                // What travelled with too large a record is refused with it: the largest is the one.
+                if before.is_none_or(|before| before.bytes() < failure.bytes()) {
+                    counts.failure = Some(failure.clone());
+                }
             }
         }
         drop(counts);
@@ -233,8 +244,8 @@ impl Producer {
         }
     }
 
-    /// Waits until every record that was sent is delivered or given up; tells the first failure since the last flush,
-    /// and where the client stopped for good, that. Returns within the client's `message.timeout.ms`.
+    /// Waits until every record that was sent is delivered or given up; tells the first failure since the last flush, where
+    /// records were too large the largest of these, and where the client stopped for good, that. Returns within the client's `message.timeout.ms`.
     pub fn flush(&self) -> Result<(), ProduceError> {
         // What lingers to travel together goes now.
         let _ = self.client.flush(Duration::ZERO);

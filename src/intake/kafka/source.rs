@@ -3,7 +3,9 @@
 //! an error. The group's offsets are a report for people and are never read.
 
 use super::super::{Record, Source, SourceError};
-use super::client::{ASK, Bell, Ears, asker, check_position, ends_of, failed, partitions_of, words};
+use super::client::{
+    ASK, Bell, Ears, asker, check_position, ends_of, event, failed, hear, partitions_of, words,
+};
 use super::config::KafkaConfig;
 use super::merge::{Held, Lane, Lanes, Next};
 use super::upstream::Upstream;
@@ -30,6 +32,7 @@ pub struct KafkaSource {
     topics: Vec<String>,
     group: String,
     decode: Decode,
+    /// Asks and reports.
     asker: BaseConsumer<Ears>,
     known: BTreeMap<String, String>,
     reading: Option<Reading>,
@@ -56,7 +59,8 @@ impl KafkaSource {
         group: &str,
         decode: Decode,
     ) -> Result<KafkaSource, SourceError> {
-        let settings = config.reader("asker", 1).map_err(|fault| failed("settings", fault))?;
+        let mut settings = config.reader("asker", 1).map_err(|fault| failed("settings", fault))?;
+        settings.set("group.id", group);
         let asker = asker(&settings)?;
         let source = KafkaSource {
             config: config.clone(),
@@ -123,8 +127,7 @@ impl KafkaSource {
 
     /// Progress reports that the broker refused.
     pub fn reports_failed(&self) -> u64 {
-        let reading = self.reading.as_ref();
-        self.failed_reports + reading.map_or(0, |reading| reading.client.context().commits_failed())
+        self.failed_reports + self.asker.context().commits_failed()
     }
 
     /// Errors that the client mends by itself, since the last seek.
@@ -147,7 +150,7 @@ impl KafkaSource {
 
     /// Starts a client at the lanes' positions.
     fn start(&mut self, lanes: Vec<Lane>) -> Result<(), SourceError> {
-        self.stop();
+        self.reading = None;
         self.lanes = Lanes::new(lanes);
         let settings = self.config.reader("desk", self.lanes.iter().count());
         let mut settings = settings.map_err(|fault| failed("settings", fault))?;
@@ -178,18 +181,12 @@ impl KafkaSource {
         Ok(())
     }
 
-    fn stop(&mut self) {
-        if let Some(reading) = self.reading.take() {
-            self.failed_reports += reading.client.context().commits_failed();
-        }
-    }
-
     /// Takes what has come, into the lanes that have room.
     fn fill(&mut self) -> Result<(), SourceError> {
         let Some(reading) = &self.reading else { return Err(failed("reading", "no position was given")) };
         let mut trouble = None;
         // What came before the queues were split, and what is about no partition.
-        while let Some(event) = reading.client.poll(Duration::ZERO) {
+        while let Some(event) = event(&reading.client) {
             match event {
                 Ok(message) => {
                     if let Some(lane) = self.lanes.find(message.topic(), message.partition()) {
@@ -250,6 +247,7 @@ impl KafkaSource {
             return Ok(());
         }
         self.looked = Moment::now();
+        hear(&self.asker);
         // A cluster that does not answer is no news: reading tells.
         let Ok(numbers) = self.numbers(LOOK_TAKES) else { return Ok(()) };
         let fresh: Vec<(String, i32)> =
@@ -379,7 +377,7 @@ impl Source for KafkaSource {
     }
 
     fn report(&mut self, done: &Positions) {
-        let Some(reading) = &self.reading else { return };
+        hear(&self.asker);
         let mut list = TopicPartitionList::new();
         for position in done.iter().filter(|one| self.topics.contains(&one.stream)) {
             let offset = Offset::Offset(position.offset as i64);
@@ -387,7 +385,8 @@ impl Source for KafkaSource {
                 self.failed_reports += 1;
             }
         }
-        if list.count() > 0 && reading.client.commit(&list, CommitMode::Async).is_err() {
+        // Never by the client that reads: one whose commit is refused may drop what it was assigned.
+        if list.count() > 0 && self.asker.commit(&list, CommitMode::Async).is_err() {
             self.failed_reports += 1;
         }
     }
@@ -404,13 +403,12 @@ impl Source for KafkaSource {
             self.fill()?;
             self.ask_upstream();
             let mut next = self.lanes.next(Moment::now(), grace);
-            while let Next::Give(index) = next {
+            while let Next::Give(index) = next
+                && records.len() < max
+            {
                 let Some(held) = self.lanes.give(index) else { break };
                 let lane = &self.lanes.all()[index];
                 records.push(record(&mut self.decode, lane, &held));
-                if records.len() >= max {
-                    return Ok(records);
-                }
                 next = self.lanes.next(Moment::now(), grace);
             }
             let now = Moment::now();

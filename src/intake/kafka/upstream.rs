@@ -2,7 +2,7 @@
 //! said everything of, so that the others need not wait for these, and must wait for those.
 
 use super::super::SourceError;
-use super::client::{ASK, Ears, asker, ends_of, failed, words};
+use super::client::{ASK, Ears, asker, ends_of, failed, hear, words};
 use super::config::KafkaConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -28,6 +28,7 @@ impl Upstream {
     /// Of these partitions, those whose group has said everything that was there when it was asked.
     pub(super) fn drained(&self, wanted: &BTreeSet<i32>) -> Result<BTreeSet<i32>, SourceError> {
         let doing = "asking how far the workers are";
+        hear(&self.asker);
         let mut asked = TopicPartitionList::new();
         let mut ends = BTreeMap::new();
         for topic in &self.topics {

@@ -17,7 +17,7 @@ use yuqing::run::desk::AskBody;
 /// Longest time for a crew to come to the end of what there is.
 const DRAIN: Duration = Duration::from_secs(90);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Who takes part.
 #[derive(Clone, Copy)]
@@ -200,7 +200,7 @@ impl<'a> Trial<'a> {
     pub fn until(&mut self, records: u64) {
         let started = Instant::now();
         while self.done < records {
-            self.write();
+            self.load.write(records.saturating_sub(self.load.written()));
             self.look();
             if started.elapsed() > DRAIN {
                 self.row.fail(&format!("no progress past {} of {records} in {DRAIN:?}", self.done));
@@ -216,30 +216,23 @@ impl<'a> Trial<'a> {
             if so(self) {
                 return true;
             }
-            self.write();
+            self.load.write(50);
             self.look();
         }
         false
     }
 
-    /// Whether anything is in flight just now.
-    pub fn under_load(&self) -> bool {
-        let committed = self.eye.committed(&self.mentions, PARTITIONS as i32);
-        committed.is_some_and(|committed| self.load.delivered() > committed)
-    }
-
-    /// Gives the crew work and waits until it is at it, at no certain moment; false where it never was seen to be.
-    fn busy(&mut self) -> bool {
-        for _ in 0..20 {
-            self.load.write(4_000);
-            let until = Instant::now() + Duration::from_secs(1);
-            while self.load.delivered() < self.load.written() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            std::thread::sleep(Duration::from_millis(self.random(40) as u64));
-            if self.under_load() {
+    /// Gives the crew so many records and waits until it is at them, at no certain moment; false where it never was seen to be.
+    fn busy(&mut self, records: u64) -> bool {
+        self.load.write(records);
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            let committed = self.eye.committed(&self.mentions, PARTITIONS as i32);
+            if committed.is_some_and(|committed| self.load.delivered() > committed + records / 8) {
+                std::thread::sleep(Duration::from_millis(self.random(12) as u64));
                 return true;
             }
+            std::thread::sleep(Duration::from_millis(2));
         }
         false
     }
@@ -247,11 +240,12 @@ impl<'a> Trial<'a> {
     /// Runs `count` faults, spread evenly over the load; each says how often it hit.
     pub fn faults(&mut self, count: u64, mut fault: impl FnMut(&mut Trial<'a>, u64) -> u64) {
         for one in 0..count {
-            self.until(self.load.plan.records * (one + 1) / (count + 2));
+            let each = self.load.plan.records / (count + 2);
+            self.until(each * (one + 1));
             if self.row.failed() {
                 return;
             }
-            let loaded = self.busy();
+            let loaded = self.busy(each);
             let hits = fault(self, one);
             self.row.hits += if loaded { hits } else { 0 };
             self.row.wanted += 1;

@@ -95,6 +95,13 @@ impl Proc {
         self.said().get(self.began..).is_some_and(|said| said.contains(words))
     }
 
+    /// The text under a key of the JSON lines of this life's standard output.
+    pub fn told(&self, key: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.log.with_extension("out")).ok()?;
+        let mut lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.find_map(|line| Some(line[key].as_str()?.to_owned()))
+    }
+
     /// What a supervisor does: starts what ended by itself again, a second later.
     pub fn tend(&mut self) {
         let Some(child) = &mut self.child else { return };

@@ -133,7 +133,10 @@ fn bad(number: u64) -> (Option<&'static str>, Vec<u8>) {
         9 => text("missing_platform", &with("a:1", at).replace("\"platform\"", "\"p\"")),
         10 => text("unknown_platform", &with("a:2", at).replace("weibo", "nowhere")),
         11 => text("missing_text", &with("a:3", at).replace("\"text\"", "\"t\"")),
-        12 => text("text_too_long", &with("a:4", at).replace(&format!("\"{number}\""), &format!("\"{}\"", "长".repeat(21_000)))),
+        12 => text(
+            "text_too_long",
+            &with("a:4", at).replace(&format!("\"{number}\""), &format!("\"{}\"", "长".repeat(21_000))),
+        ),
         13 => text("missing_created_at", &with("a:5", "")),
         14 => text("bad_time", &with("a:6", r#","created_at":"yesterday""#)),
         15 => text("bad_time", &with("a:7", r#","created_at":"2026-13-41T99:00:00Z""#)),

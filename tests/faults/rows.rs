@@ -10,6 +10,7 @@ type Run = fn(&Ground, &Options, &str) -> Row;
 /// Every row by name.
 pub const ALL: &[(&str, Run)] = &[
     ("F1-kill", kills),
+    ("F1-one-process", kills_of_one),
     ("control-auto-commit", control::row),
     ("F3-broker-killed", broker_killed),
     ("F4-broker-frozen", broker_frozen),
@@ -68,6 +69,18 @@ fn kills(ground: &Ground, options: &Options, name: &str) -> Row {
         u64::from(hit)
     });
     trial.row.note(&format!("killed: workers {}, leading desk {}, standby {}", by[0], by[1], by[2]));
+    trial.finish()
+}
+
+/// `kill -9` of the one process that reads, decides and indexes.
+fn kills_of_one(ground: &Ground, options: &Options, name: &str) -> Row {
+    let crew = Crew { workers: 0, desks: 1, single: true, ..Crew::default() };
+    let mut trial = Trial::new(ground, name, Plan::new(size(options, 12_000, 60_000), 6), crew, "");
+    trial.faults(size(options, 4, 20), |trial, _| {
+        let hit = trial.desks[0].kill();
+        trial.desks[0].again();
+        u64::from(hit)
+    });
     trial.finish()
 }
 
@@ -157,8 +170,7 @@ fn rolling(ground: &Ground, options: &Options, name: &str) -> Row {
         if number >= workers && trial.leader() == Some(number - workers) {
             trial.lead_goes();
         }
-        let proc =
-            if number < workers { &mut trial.workers[number] } else { &mut trial.desks[number - workers] };
+        let proc = if number < workers { &mut trial.workers[number] } else { &mut trial.desks[number - workers] };
         let started = std::time::Instant::now();
         let code = proc.terminate();
         proc.again();

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 /// A trial that has come halfway and whose processes were all told to stop.
 fn halfway<'a>(ground: &'a Ground, name: &str) -> Trial<'a> {
-    let mut trial = Trial::new(ground, name, Plan::new(20_000, 0), Crew { workers: 1, desks: 1, ..Crew::default() }, "");
+    let mut trial =
+        Trial::new(ground, name, Plan::new(20_000, 0), Crew { workers: 1, desks: 1, ..Crew::default() }, "");
     trial.until(2_000);
     trial.workers[0].terminate();
     trial.desks[0].terminate();
@@ -54,7 +55,9 @@ pub fn records_deleted(ground: &Ground, _: &Options, name: &str) -> Row {
     let ends = trial.eye.ends(&trial.assessed).unwrap_or_default();
     trial.workers[0].again();
     let grown = trial.wait(Duration::from_secs(30), |it| {
-        it.eye.ends(&it.assessed).is_some_and(|now| ends.iter().all(|(part, end)| now.get(part).is_some_and(|it| it > end)))
+        it.eye
+            .ends(&it.assessed)
+            .is_some_and(|now| ends.iter().all(|(part, end)| now.get(part).is_some_and(|it| it > end)))
     });
     trial.workers[0].terminate();
     if !grown {

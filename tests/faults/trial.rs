@@ -17,7 +17,7 @@ use yuqing::run::desk::AskBody;
 /// Longest time for a crew to come to the end of what there is.
 const DRAIN: Duration = Duration::from_secs(90);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Who takes part.
 #[derive(Clone, Copy)]
@@ -26,11 +26,13 @@ pub struct Crew {
     pub desks: usize,
     pub lease_ms: u64,
     pub session_ms: u64,
+    /// One process that does everything, in place of workers and desks.
+    pub single: bool,
 }
 
 impl Default for Crew {
     fn default() -> Crew {
-        Crew { workers: 3, desks: 2, lease_ms: 2_000, session_ms: 3_000 }
+        Crew { workers: 3, desks: 2, lease_ms: 2_000, session_ms: 3_000, single: false }
     }
 }
 
@@ -54,6 +56,9 @@ pub struct Trial<'a> {
     /// Incidents that a command was given for.
     asked: BTreeSet<String>,
     random: u64,
+    single: bool,
+    /// What opens the door of the one process.
+    token: Option<String>,
     /// Records that the crew has done with, when last seen.
     pub done: u64,
 }
@@ -62,14 +67,15 @@ impl<'a> Trial<'a> {
     /// Topic, database and crew; `more` goes into the settings of all.
     pub fn new(ground: &'a Ground, name: &str, plan: Plan, crew: Crew, more: &str) -> Trial<'a> {
         let mentions = format!("mentions-{name}");
-        let assessed = format!("assessed-{name}");
+        // The one process decides on the mentions themselves.
+        let assessed = if crew.single { mentions.clone() } else { format!("assessed-{name}") };
         ground.admin.make(&mentions, PARTITIONS as i32, &[]);
         let database = format!("trial_{}", name.replace('-', "_").to_lowercase());
         let url = ground.server.database(&database);
         let folder = crate::house::folder();
         let bootstrap = &ground.broker.bootstrap;
         let text = format!(
-            "data = \"{}/data\"\n{more}\n[kafka]\nbootstrap = \"{bootstrap}\"\ngroup = \"{name}\"\ntopics = [\"{mentions}\"]\nassessed = \"{assessed}\"\ndead_letters = \"dead-{name}\"\nsession_timeout_ms = {}\n[store]\nurl = \"{url}\"\n[desk]\nlease_ms = {}\n",
+            "data = \"{}/data\"\n{more}\n[kafka]\nbootstrap = \"{bootstrap}\"\ngroup = \"{name}\"\ntopics = [\"{mentions}\"]\nassessed = \"assessed-{name}\"\ndead_letters = \"dead-{name}\"\nsession_timeout_ms = {}\n[store]\nurl = \"{url}\"\n[desk]\nlease_ms = {}\n",
             folder.path().display(),
             crew.session_ms,
             crew.lease_ms,
@@ -97,10 +103,14 @@ impl<'a> Trial<'a> {
             takeovers: Vec::new(),
             asked: BTreeSet::new(),
             random,
+            single: crew.single,
+            token: None,
             done: 0,
         };
         for one in 0..crew.desks {
-            let desk = Proc::start(trial.folder.path(), &format!("desk{one}"), "desk", &[trial.settings.clone()]);
+            let role = if crew.single { "run" } else { "desk" };
+            let settings = [trial.settings.clone()];
+            let desk = Proc::start(trial.folder.path(), &format!("{role}{one}"), role, &settings);
             trial.desks.push(desk);
         }
         for one in 0..crew.workers {
@@ -147,8 +157,12 @@ impl<'a> Trial<'a> {
             self.lost_lead = None;
         }
         self.eye.read_on();
-        self.command();
-        if let Some(done) = self.eye.committed(&self.mentions, PARTITIONS as i32) {
+        if self.single {
+            self.token = self.token.take().or_else(|| self.desks[0].told("token"));
+        } else {
+            self.command();
+        }
+        if let Some(done) = self.progress() {
             let behind = match (self.eye.ends(&self.assessed), self.eye.decided(&self.assessed)) {
                 (Some(ends), Some(decided)) => (ends.values().sum::<i64>() as u64).saturating_sub(decided),
                 _ => 0,
@@ -179,6 +193,15 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Records of mentions that were read and dealt with.
+    fn progress(&mut self) -> Option<u64> {
+        if self.single {
+            self.eye.decided(&self.mentions)
+        } else {
+            self.eye.committed(&self.mentions, PARTITIONS as i32)
+        }
+    }
+
     /// Incidents with the ids that carry them.
     fn raised(&self) -> Vec<(String, Vec<String>)> {
         let ids = |finding: &Value| {
@@ -200,7 +223,7 @@ impl<'a> Trial<'a> {
     pub fn until(&mut self, records: u64) {
         let started = Instant::now();
         while self.done < records {
-            self.write();
+            self.load.write(records.saturating_sub(self.load.written()));
             self.look();
             if started.elapsed() > DRAIN {
                 self.row.fail(&format!("no progress past {} of {records} in {DRAIN:?}", self.done));
@@ -216,30 +239,23 @@ impl<'a> Trial<'a> {
             if so(self) {
                 return true;
             }
-            self.write();
+            self.load.write(50);
             self.look();
         }
         false
     }
 
-    /// Whether anything is in flight just now.
-    pub fn under_load(&self) -> bool {
-        let committed = self.eye.committed(&self.mentions, PARTITIONS as i32);
-        committed.is_some_and(|committed| self.load.delivered() > committed)
-    }
-
-    /// Gives the crew work and waits until it is at it, at no certain moment; false where it never was seen to be.
-    fn busy(&mut self) -> bool {
-        for _ in 0..20 {
-            self.load.write(4_000);
-            let until = Instant::now() + Duration::from_secs(1);
-            while self.load.delivered() < self.load.written() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            std::thread::sleep(Duration::from_millis(self.random(40) as u64));
-            if self.under_load() {
+    /// Gives the crew so many records and waits until it is at them, at no certain moment; false where it never was seen to be.
+    fn busy(&mut self, records: u64) -> bool {
+        self.load.write(records);
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            let committed = self.progress();
+            if committed.is_some_and(|committed| self.load.delivered() > committed + records / 8) {
+                std::thread::sleep(Duration::from_millis(self.random(12) as u64));
                 return true;
             }
+            std::thread::sleep(Duration::from_millis(2));
         }
         false
     }
@@ -247,11 +263,12 @@ impl<'a> Trial<'a> {
     /// Runs `count` faults, spread evenly over the load; each says how often it hit.
     pub fn faults(&mut self, count: u64, mut fault: impl FnMut(&mut Trial<'a>, u64) -> u64) {
         for one in 0..count {
-            self.until(self.load.plan.records * (one + 1) / (count + 2));
+            let each = self.load.plan.records / (count + 2);
+            self.until(each * (one + 1));
             if self.row.failed() {
                 return;
             }
-            let loaded = self.busy();
+            let loaded = self.busy(each);
             let hits = fault(self, one);
             self.row.hits += if loaded { hits } else { 0 };
             self.row.wanted += 1;
@@ -271,7 +288,7 @@ impl<'a> Trial<'a> {
         let drain = Instant::now();
         let failed = self.row.failed();
         let done = !failed && self.wait(DRAIN, |it| {
-            let committed = it.eye.committed(&it.mentions, PARTITIONS as i32) == Some(records);
+            let committed = it.progress() == Some(records);
             let (ends, at) = (it.eye.ends(&it.assessed), it.eye.positions(&it.assessed));
             let decided = |at: &BTreeMap<i32, i64>, part: &i32| at.get(part).copied().unwrap_or(0);
             committed
@@ -298,13 +315,18 @@ impl<'a> Trial<'a> {
     }
 
     fn acknowledged(&self) -> Vec<String> {
-        let by_rig = self.eye.events.iter().filter(|(_, event)| event["event"] == "acknowledged" && event["by"] == "rig");
+        let by_rig =
+            self.eye.events.iter().filter(|(_, event)| event["event"] == "acknowledged" && event["by"] == "rig");
         by_rig.map(|(_, event)| event["incident"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// Compares everything with what was written.
     fn judge(&mut self) {
-        self.published();
+        if self.single {
+            self.found();
+        } else {
+            self.published();
+        }
         self.letters();
         self.incidents();
         if let Some(worst) = self.takeovers.iter().max() {
@@ -324,6 +346,30 @@ impl<'a> Trial<'a> {
         if !fell.is_empty() {
             self.row.note(&format!("ended by themselves and were restarted (exit code: times): {fell:?}"));
         }
+    }
+
+    /// Every good record is found by searching, once; a witness of a person in danger is kept out of the index.
+    fn found(&mut self) {
+        let (Some(addr), Some(token)) = (self.desks[0].told("addr"), self.token.clone()) else {
+            return self.row.fail("the door could not be opened");
+        };
+        let witnesses = 4 * self.load.plan.events;
+        let calm = self.load.plan.records - self.load.plan.bad() - witnesses;
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let ask = || async {
+            let url = format!("http://{addr}/api/v1/search?q=*&limit=1&purpose=rig");
+            let answer = crate::house::client().get(url).bearer_auth(&token).send().await.ok()?;
+            answer.json::<Value>().await.ok()?["total"].as_u64()
+        };
+        let until = Instant::now() + Duration::from_secs(30);
+        let mut total = 0;
+        while total < calm && Instant::now() < until {
+            total = runtime.block_on(ask()).unwrap_or(0);
+            std::thread::sleep(LOOK);
+        }
+        self.row.note(&format!("found by searching {total}, of them calm {calm}"));
+        self.row.lost += calm.saturating_sub(total);
+        self.row.twice += total.saturating_sub(calm + witnesses);
     }
 
     /// Every record stands in the assessed topic, as what it is.

@@ -1,5 +1,5 @@
 //! The store of many machines: PostgreSQL. A [`Step`] in, one durable transaction out, also where the connection breaks
-//! while it is being committed (see [`lane`]).
+//! while it is being committed (see `lane`).
 //!
 //! Steps take their numbers in the ledger one after the other, under an advisory lock, so that the chain never forks.
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub struct Options {
     /// File of mentions (.jsonl, .zst, .gz), or `-`
     pub file: PathBuf,
-    /// http: the running process at --listen; folder: its watched folder; kafka: the first topic of [kafka]
+    /// http: the running process at --listen; folder: its watched folder; kafka: the first topic in the settings
     #[arg(long, default_value = "http")]
     pub to: To,
     /// `max`, or times the speed at which the mentions were written: `60x`

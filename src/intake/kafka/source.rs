@@ -3,9 +3,7 @@
 //! an error. The group's offsets are a report for people and are never read.
 
 use super::super::{Record, Source, SourceError};
-use super::client::{
-    ASK, Bell, Ears, asker, check_position, ends_of, event, failed, hear, partitions_of, words,
-};
+use super::client::{ASK, Bell, Ears, asker, check_position, ends_of, event, failed, hear, partitions_of, words};
 use super::config::KafkaConfig;
 use super::merge::{Held, Lane, Lanes, Next};
 use super::upstream::Upstream;

@@ -275,7 +275,7 @@ impl Drop for Small {
 async fn a_full_disk_stops_mentions_not_alerts_and_heals_by_itself() {
     let dir = folder();
     let Some(disk) = Small::mount(&dir.path().join("disk"), 200) else {
-        eprintln!("SKIPPED: a_full_disk: no tmpfs can be mounted here (needs root)");
+        crate::house::skip("operations::a_full_disk", "no tmpfs can be mounted here: it needs root");
         return;
     };
     let data = disk.0.join("data");

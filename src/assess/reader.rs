@@ -64,15 +64,27 @@ impl Reader {
         self.assess(mention, self.part(mention))
     }
 
+    /// The reading of a mention that was assessed elsewhere; without its words where nobody indexes them.
+    pub fn resume(&self, mention: &Mention, assessment: Assessment, words: bool) -> Reading {
+        let Parted { words, bare, .. } = self.part_with(mention, words);
+        Reading { assessment, words, bare }
+    }
+
     /// The first half of reading: normalises and parts into words.
     pub fn part(&self, mention: &Mention) -> Parted {
+        self.part_with(mention, true)
+    }
+
+    fn part_with(&self, mention: &Mention, cut: bool) -> Parted {
         let text = self.normaliser.normalise(&mention.text);
         let summary = mention.summary.as_deref().map(|summary| self.normaliser.normalise(summary));
         let said = [Some(&text), summary.as_ref()];
         let (mut words, mut bare) =
             (String::with_capacity(text.text.len() * 3 / 2), String::with_capacity(text.text.len()));
         for normal in said.into_iter().flatten() {
-            self.segmenter.join(&normal.text, &mut words);
+            if cut {
+                self.segmenter.join(&normal.text, &mut words);
+            }
             bare.extend(normal.text.chars().filter(|c| crate::text::is_bare(*c)));
         }
         Parted { text, summary, words, bare }

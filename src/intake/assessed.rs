@@ -4,8 +4,8 @@
 //! The value is the `assessment` line with `position`, `schema` and the masked `mention` beside it. A repeat after a crash has the
 //! same position. A record that was refused travels the same way, so that the desk can put it beside what it decided.
 
+use crate::assess::Assessment;
 use crate::assess::published::{self, Published, RefusedRecord, RefusedType};
-use crate::assess::{Assessment, Reader, Reading};
 use crate::ledger::{DeadLetter, Position};
 use crate::mention::schema::Buried;
 use crate::mention::{Mention, Refused};
@@ -98,19 +98,6 @@ pub fn read(value: &[u8]) -> Result<Assessed, String> {
     }
 }
 
-/// The reading that a worker made, without the words where nobody indexes them.
-pub fn reading(reader: &Reader, mention: &Mention, assessment: Assessment, words: bool) -> Reading {
-    let mut reading = Reading { assessment, ..Reading::default() };
-    for text in [Some(&mention.text), mention.summary.as_ref()].into_iter().flatten() {
-        let normal = reader.normalise(text);
-        reading.bare.extend(normal.text.chars().filter(|c| c.is_alphanumeric()));
-        if words {
-            reading.words.extend(reader.words(text));
-        }
-    }
-    reading
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +129,7 @@ mod tests {
             panic!("{line}");
         };
         assert_eq!((*back, from), (mention.clone(), origin));
-        assert_eq!(reading(reader, &mention, *assessment, true), made);
+        assert_eq!(reader.resume(&mention, *assessment, true), made);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::duty::{self, Input, State, Verdict};
 use crate::intake::{Body, Known, Record, Seen};
 use crate::ledger::{DeadLetter, Evidence, Position, Positions, Step};
 use crate::limits;
-use crate::mention::Mention;
+use crate::mention::{Counts, Mention};
 use crate::rule::watch::{Taken, Watch};
 use crate::rule::{Finding, FindingKind};
 use crate::run::readers::read_all;
@@ -173,10 +173,14 @@ impl Desk {
                     Known::Raised(counts) => self.watch.counts(&mention.id, counts),
                 },
                 (Body::Counts { id, counts }, _) => self.watch.counts(&id, counts),
-                (Body::Refused { refused, head, at: when }, _) if !quiet => {
+                (Body::Refused { refused, head, at: when }, _) => {
+                    let origin = record.origin.unwrap_or_else(|| at.clone());
+                    if self.refused_before(&origin) || quiet {
+                        continue;
+                    }
                     self.parts.metrics.dead_letters.with_label_values(&[refused.code.name()]).inc();
                     dead.push(DeadLetter {
-                        position: at,
+                        position: origin,
                         line: refused.line,
                         id: refused.id,
                         code: refused.code,
@@ -335,6 +339,13 @@ impl Desk {
     /// What a mention is where records may come twice; new everywhere else.
     fn known(&mut self, mention: &Mention) -> Known {
         self.seen.as_mut().map_or(Known::New, |seen| seen.note(&mention.id, &mention.counts))
+    }
+
+    /// Whether a worker that crashed says this refusal again: it does so under the same position.
+    fn refused_before(&mut self, origin: &Position) -> bool {
+        // No id has a tab in it.
+        let key = format!("{}\t{}\t{}", origin.stream, origin.partition, origin.offset);
+        self.seen.as_mut().is_some_and(|seen| !matches!(seen.note(&key, &Counts::default()), Known::New))
     }
 
     fn commit(&mut self, mut step: Step) -> Result<(), DeskError> {

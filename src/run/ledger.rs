@@ -8,6 +8,7 @@ use crate::ledger::sqlite::Sqlite;
 use crate::ledger::{Store, StoreError, check_line, migrate};
 use crate::run::{say, settings};
 use crate::settings::Overrides;
+use crate::web::Accounts;
 use anyhow::Context;
 use serde_json::json;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -86,13 +87,16 @@ fn migrate(files: &[PathBuf], overrides: &Overrides, json: bool) -> anyhow::Resu
     bar.finish_and_clear();
     let (old, new) = (whole(&from)?, whole(&to)?);
     anyhow::ensure!(old == new, "what was written is not what was read: empty the database and move again");
+    let (users, tokens) = Accounts::open(&settings.data)?.copy_into(&Accounts::open_postgres(url)?)?;
     if json {
         let mut line = serde_json::to_value(moved)?;
         line["type"] = "moved".into();
+        line["users"] = users.into();
+        line["tokens"] = tokens.into();
         say(&line);
     } else {
         println!("{moved:#?}");
-        println!("accounts stay behind: make them anew with `yuqing user add`, and tokens with `yuqing user token`");
+        println!("{users} accounts and {tokens} tokens; who is logged in logs in again");
     }
     Ok(0)
 }

@@ -78,7 +78,7 @@ pub fn assessed(
         };
         match assessed::read(value) {
             Ok(assessed::Assessed::Mention { mention, assessment, origin }) => {
-                let reading = assessed::reading(&reader, &mention, *assessment, words);
+                let reading = reader.resume(&mention, *assessment, words);
                 Decoded { body: Body::Mention(mention), reading: Some(Box::new(reading)), origin: Some(origin) }
             }
             Ok(assessed::Assessed::Refused { refused, head, at, origin }) => {

@@ -54,7 +54,7 @@ impl schemars::JsonSchema for TopicId {
         "TopicId".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^T-[0-9]+$", "description": "Stable id of a topic." })
+        schemars::json_schema!({ "type": "string", "pattern": "^T-[0-9a-z]+$", "description": "Stable id of a topic." })
     }
     fn inline_schema() -> bool {
         true

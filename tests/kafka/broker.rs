@@ -73,9 +73,14 @@ impl Broker {
 
     /// Kills it, mid-sentence.
     pub fn kill(&self) {
+        self.signal("-9");
+    }
+
+    /// Sends it a signal, such as `-STOP`.
+    pub fn signal(&self, signal: &str) {
         let pid = std::fs::read_to_string(self.dir.join("1/pid")).expect("a pid");
-        let done = Command::new("kill").args(["-9", pid.trim()]).status().expect("kill");
-        assert!(done.success(), "the broker was there to be killed");
+        let done = Command::new("kill").args([signal, pid.trim()]).status().expect("kill");
+        assert!(done.success(), "the broker was there to be told");
     }
 
     pub fn again(&self) {

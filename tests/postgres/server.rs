@@ -88,7 +88,9 @@ impl Server {
 
     /// The one text that a query gives.
     pub fn value(&self, database: &str, sql: &str) -> String {
-        self.client(database).query_one(sql, &[]).expect(sql).get(0)
+        let ask = || self.client(database).query_one(sql, &[]).expect(sql).get(0);
+        // A thread of its own: the blocking client cannot be opened where a test is asynchronous.
+        std::thread::scope(|scope| scope.spawn(ask).join().expect("asked"))
     }
 
     /// Ends all connections to a database, and waits until they are gone.

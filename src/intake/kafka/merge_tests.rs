@@ -51,7 +51,7 @@ fn one_that_has_more_is_waited_for_and_then_passed_over() {
     assert_eq!(lanes.passed_over, 1);
     let late = start + GRACE;
     assert!(!lanes.at_end(late), "it has more");
-    assert!(lanes.find("m", 1).expect("a lane").take(record(0, 5)));
+    assert!(lanes.find("m", 1).expect("a lane").take(record(0, 15)));
     assert_eq!(lanes.next(late, GRACE), Next::Wait(GRACE), "now the other one is waited for");
     lanes.find("m", 0).expect("a lane").end();
     assert_eq!(drain(&mut lanes, late), [(1, 0)]);

@@ -422,6 +422,10 @@ impl Source for KafkaSource {
         }
     }
 
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn at_end(&self) -> bool {
         self.reading.is_some() && self.fault.is_none() && self.lanes.at_end(Moment::now())
     }

@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
-use yuqing::intake::kafka::{KafkaSource, MentionDecoder, Outgoing, Producer};
+use yuqing::intake::kafka::{KafkaConfig, KafkaSource, MentionDecoder, Outgoing, Producer};
 use yuqing::intake::{Body, IntakeConfig, Source};
 use yuqing::ledger::Positions;
 use yuqing::time::{Instant, Span};
@@ -49,6 +49,31 @@ fn three_partitions_come_as_one_stream_and_go_on_after_a_restart() {
     write(&producer, &topic, 2, &[("late".into(), 1)]);
     let late = read(&mut source, 1);
     assert_eq!((text(&late[0]), late[0].position.partition), ("late", 2));
+}
+
+#[test]
+fn a_backlog_larger_than_what_is_fetched_ahead_keeps_its_order() {
+    let Some(broker) = broker() else { return };
+    let (topic, admin, count) = (name("backlog"), Admin::new(&broker.bootstrap), 24_000);
+    admin.make(&topic, 6, &[]);
+    // Two megabytes are fetched ahead for each partition, four are there; nobody is passed over on a slow machine.
+    let config = KafkaConfig { ahead_mb: 2, grace_ms: 60_000, ..config(&broker.bootstrap) };
+    let producer = Producer::open(&config).expect("a producer");
+    let padding = "x".repeat(1_000);
+    for one in 0..count {
+        let (text, partition, timestamp) =
+            (format!("{one} {padding}"), Some(one % 6), Some(Instant::from_millis(one.into())));
+        let value = Some(text.as_bytes());
+        producer.send(Outgoing { topic: &topic, partition, key: "k", headers: &[], value, timestamp }).expect("room");
+    }
+    producer.flush().expect("delivered");
+    let opened = KafkaSource::open(&config, std::slice::from_ref(&topic), &name("desk"), plain());
+    let mut source = opened.expect("a source");
+    source.seek(&Positions::default()).expect("a position");
+    let records = read(&mut source, count as usize);
+    let numbers = records.iter().map(|record| text(record).split_once(' ').expect("a number").0.parse());
+    assert!(numbers.eq((0..count).map(Ok)), "by arrival over all partitions");
+    nothing_more(&mut source);
 }
 
 #[test]

@@ -345,6 +345,8 @@ impl KafkaConfig {
         let mut client = ClientConfig::new();
         client.set("queued.max.messages.kbytes", ahead.clamp(*AHEAD_KB.start(), *AHEAD_KB.end()).to_string());
         client.set("queued.min.messages", "20000").set("fetch.wait.max.ms", "100").set("fetch.error.backoff.ms", "100");
+        // One that was full is fetched again at once: by default it rests a second, longer than the others wait for it.
+        client.set("fetch.queue.backoff.ms", "10");
         client.set("fetch.message.max.bytes", "2097152").set("topic.metadata.refresh.interval.ms", "10000");
         for (name, value) in self.base(id)?.config_map() {
             client.set(name, value);

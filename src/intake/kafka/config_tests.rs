@@ -27,6 +27,7 @@ fn a_reader_resets_nothing_and_commits_nothing_by_itself() {
         ("isolation.level", "read_committed"),
         ("check.crcs", "true"),
         ("fetch.wait.max.ms", "7"),
+        ("fetch.queue.backoff.ms", "10"),
         ("socket.keepalive.enable", "true"),
         ("queued.max.messages.kbytes", "32768"),
     ];

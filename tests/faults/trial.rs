@@ -45,6 +45,8 @@ pub struct Trial<'a> {
     pub database: String,
     pub workers: Vec<Proc>,
     pub desks: Vec<Proc>,
+    /// The door, where it is tried: the one process, or one beside the desks.
+    pub web: Option<Proc>,
     pub eye: Eye,
     pub load: Load,
     pub row: Row,
@@ -94,6 +96,7 @@ impl<'a> Trial<'a> {
             database,
             workers: Vec::new(),
             desks: Vec::new(),
+            web: None,
             eye,
             load,
             row: Row::new(name),
@@ -117,6 +120,14 @@ impl<'a> Trial<'a> {
             trial.join(one);
         }
         trial
+    }
+
+    /// A door beside the desks.
+    pub fn open_door(&mut self) {
+        self.web = Some(Proc::start(self.folder.path(), "web", "web", &[self.settings.clone()]));
+        if !self.wait(Duration::from_secs(60), |it| it.token.is_some()) {
+            self.row.fail("the door did not open");
+        }
     }
 
     /// One more worker.
@@ -147,7 +158,7 @@ impl<'a> Trial<'a> {
 
     /// One look at everything: the supervisor's work, commands, progress.
     pub fn look(&mut self) {
-        for proc in self.workers.iter_mut().chain(&mut self.desks) {
+        for proc in self.workers.iter_mut().chain(&mut self.desks).chain(&mut self.web) {
             proc.tend();
         }
         if let (Some((before, at)), Some((now, _))) = (self.lost_lead, self.eye.leads())
@@ -157,9 +168,9 @@ impl<'a> Trial<'a> {
             self.lost_lead = None;
         }
         self.eye.read_on();
-        if self.single {
-            self.token = self.token.take().or_else(|| self.desks[0].told("token"));
-        } else {
+        let door = if self.single { self.desks.first() } else { self.web.as_ref() };
+        self.token = self.token.take().or_else(|| door?.told("token"));
+        if !self.single {
             self.command();
         }
         if let Some(done) = self.progress() {

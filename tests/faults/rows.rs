@@ -200,6 +200,7 @@ fn postgres_killed(ground: &Ground, options: &Options, name: &str) -> Row {
 /// What the group has committed is gone while nobody is in it: workers say everything again, the store counts it once.
 fn group_deleted(ground: &Ground, options: &Options, name: &str) -> Row {
     let mut trial = Trial::new(ground, name, Plan::new(size(options, 5_000, 10_000), 3), Crew::default(), "");
+    trial.open_door();
     trial.faults(1, |trial, _| {
         for worker in &mut trial.workers {
             worker.terminate();

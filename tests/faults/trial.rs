@@ -124,7 +124,7 @@ impl<'a> Trial<'a> {
 
     /// A door beside the desks.
     pub fn open_door(&mut self) {
-        self.web = Some(Proc::start(self.folder.path(), "web", "web", &[self.settings.clone()]));
+        self.web = Some(Proc::start(self.folder.path(), "web", "web", std::slice::from_ref(&self.settings)));
         if !self.wait(Duration::from_secs(60), |it| it.token.is_some()) {
             self.row.fail("the door did not open");
         }

@@ -41,9 +41,15 @@ impl Trial<'_> {
 
     /// Every good record is found by searching, once; a witness of a person in danger is kept out of the index.
     fn found(&mut self) {
-        let (Some(addr), Some(token)) = (self.web.as_ref().unwrap_or(&self.desks[0]).told("addr"), self.token.clone())
-        else {
-            return self.row.fail("the door could not be opened");
+        let Some(token) = self.token.clone() else { return self.row.fail("the door could not be opened") };
+        // It may have been started anew a moment ago.
+        let opening = Instant::now() + Duration::from_secs(30);
+        let addr = loop {
+            match self.web.as_ref().unwrap_or(&self.desks[0]).told("addr") {
+                Some(addr) => break addr,
+                None if Instant::now() > opening => return self.row.fail("the door did not open again"),
+                None => std::thread::sleep(LOOK),
+            }
         };
         let witnesses = 4 * self.load.plan.events;
         let calm = self.load.plan.records - self.load.plan.bad() - witnesses;

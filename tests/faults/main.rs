@@ -11,6 +11,7 @@ mod eye;
 #[allow(dead_code)]
 #[path = "../house.rs"]
 mod house;
+mod judge;
 mod load;
 mod rows;
 #[allow(dead_code)]

@@ -160,17 +160,19 @@ fn storm(ground: &Ground, options: &Options, name: &str) -> Row {
     trial.finish()
 }
 
-/// Every worker and desk is restarted in turn, as an operator would.
+/// Every worker, desk and door is restarted in turn, as an operator would.
 fn rolling(ground: &Ground, options: &Options, name: &str) -> Row {
     let mut trial = Trial::new(ground, name, Plan::new(size(options, 30_000, 80_000), 3), Crew::default(), "");
-    let all = trial.workers.len() + trial.desks.len();
+    trial.open_door();
+    let (workers, desks) = (trial.workers.len(), trial.desks.len());
+    let all = workers + desks + 1;
     trial.faults(size(options, 1, 2) * all as u64, |trial, one| {
         let number = one as usize % all;
-        let workers = trial.workers.len();
         if number >= workers && trial.leader() == Some(number - workers) {
             trial.lead_goes();
         }
-        let proc = if number < workers { &mut trial.workers[number] } else { &mut trial.desks[number - workers] };
+        let mut procs = trial.workers.iter_mut().chain(&mut trial.desks).chain(&mut trial.web);
+        let Some(proc) = procs.nth(number) else { return 0 };
         let started = std::time::Instant::now();
         let code = proc.terminate();
         proc.again();
@@ -198,6 +200,7 @@ fn postgres_killed(ground: &Ground, options: &Options, name: &str) -> Row {
 /// What the group has committed is gone while nobody is in it: workers say everything again, the store counts it once.
 fn group_deleted(ground: &Ground, options: &Options, name: &str) -> Row {
     let mut trial = Trial::new(ground, name, Plan::new(size(options, 5_000, 10_000), 3), Crew::default(), "");
+    trial.open_door();
     trial.faults(1, |trial, _| {
         for worker in &mut trial.workers {
             worker.terminate();

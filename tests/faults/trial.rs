@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use yuqing::duty::Command;
-use yuqing::ledger::Store;
+use yuqing::ledger::Store as _;
 use yuqing::ledger::postgres::Postgres;
 use yuqing::run::desk::AskBody;
 
 /// Longest time for a crew to come to the end of what there is.
 const DRAIN: Duration = Duration::from_secs(90);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(50);
+pub const LOOK: Duration = Duration::from_millis(50);
 
 /// Who takes part.
 #[derive(Clone, Copy)]
@@ -45,6 +45,8 @@ pub struct Trial<'a> {
     pub database: String,
     pub workers: Vec<Proc>,
     pub desks: Vec<Proc>,
+    /// The door, where it is tried: the one process, or one beside the desks.
+    pub web: Option<Proc>,
     pub eye: Eye,
     pub load: Load,
     pub row: Row,
@@ -54,11 +56,11 @@ pub struct Trial<'a> {
     lost_lead: Option<(i64, Instant)>,
     pub takeovers: Vec<Duration>,
     /// Incidents that a command was given for.
-    asked: BTreeSet<String>,
+    pub asked: BTreeSet<String>,
     random: u64,
-    single: bool,
+    pub single: bool,
     /// What opens the door of the one process.
-    token: Option<String>,
+    pub token: Option<String>,
     /// Records that the crew has done with, when last seen.
     pub done: u64,
 }
@@ -94,6 +96,7 @@ impl<'a> Trial<'a> {
             database,
             workers: Vec::new(),
             desks: Vec::new(),
+            web: None,
             eye,
             load,
             row: Row::new(name),
@@ -117,6 +120,14 @@ impl<'a> Trial<'a> {
             trial.join(one);
         }
         trial
+    }
+
+    /// A door beside the desks.
+    pub fn open_door(&mut self) {
+        self.web = Some(Proc::start(self.folder.path(), "web", "web", std::slice::from_ref(&self.settings)));
+        if !self.wait(Duration::from_secs(60), |it| it.token.is_some()) {
+            self.row.fail("the door did not open");
+        }
     }
 
     /// One more worker.
@@ -147,7 +158,7 @@ impl<'a> Trial<'a> {
 
     /// One look at everything: the supervisor's work, commands, progress.
     pub fn look(&mut self) {
-        for proc in self.workers.iter_mut().chain(&mut self.desks) {
+        for proc in self.workers.iter_mut().chain(&mut self.desks).chain(&mut self.web) {
             proc.tend();
         }
         if let (Some((before, at)), Some((now, _))) = (self.lost_lead, self.eye.leads())
@@ -157,9 +168,9 @@ impl<'a> Trial<'a> {
             self.lost_lead = None;
         }
         self.eye.read_on();
-        if self.single {
-            self.token = self.token.take().or_else(|| self.desks[0].told("token"));
-        } else {
+        let door = if self.single { self.desks.first() } else { self.web.as_ref() };
+        self.token = self.token.take().or_else(|| door?.told("token"));
+        if !self.single {
             self.command();
         }
         if let Some(done) = self.progress() {
@@ -203,7 +214,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Incidents with the ids that carry them.
-    fn raised(&self) -> Vec<(String, Vec<String>)> {
+    pub fn raised(&self) -> Vec<(String, Vec<String>)> {
         let ids = |finding: &Value| {
             let all = finding["mentions"].as_array().cloned().unwrap_or_default();
             all.iter().filter_map(|id| Some(id.as_str()?.to_owned())).collect()
@@ -314,149 +325,9 @@ impl<'a> Trial<'a> {
         row
     }
 
-    fn acknowledged(&self) -> Vec<String> {
+    pub fn acknowledged(&self) -> Vec<String> {
         let by_rig =
             self.eye.events.iter().filter(|(_, event)| event["event"] == "acknowledged" && event["by"] == "rig");
         by_rig.map(|(_, event)| event["incident"].as_str().unwrap_or_default().to_owned()).collect()
-    }
-
-    /// Compares everything with what was written.
-    fn judge(&mut self) {
-        if self.single {
-            self.found();
-        } else {
-            self.published();
-        }
-        self.letters();
-        self.incidents();
-        if let Some(worst) = self.takeovers.iter().max() {
-            self.row.note(&format!("{} takeovers, longest {:.1} s", self.takeovers.len(), worst.as_secs_f64()));
-        }
-        match Postgres::open(&self.ground.server.url(&self.database)).and_then(|store| store.verify()) {
-            Ok(entries) => self.row.note(&format!("chain whole, {entries} entries")),
-            Err(error) => self.row.fail(&format!("the chain does not verify: {error}")),
-        }
-        let mut fell: BTreeMap<i32, u64> = BTreeMap::new();
-        for proc in self.workers.iter().chain(&self.desks) {
-            proc.fell.iter().for_each(|code| *fell.entry(*code).or_default() += 1);
-            if let Some(line) = proc.said().lines().find(|line| line.contains("panicked")) {
-                self.row.fail(&format!("{}: {line}", proc.name));
-            }
-        }
-        if !fell.is_empty() {
-            self.row.note(&format!("ended by themselves and were restarted (exit code: times): {fell:?}"));
-        }
-    }
-
-    /// Every good record is found by searching, once; a witness of a person in danger is kept out of the index.
-    fn found(&mut self) {
-        let (Some(addr), Some(token)) = (self.desks[0].told("addr"), self.token.clone()) else {
-            return self.row.fail("the door could not be opened");
-        };
-        let witnesses = 4 * self.load.plan.events;
-        let calm = self.load.plan.records - self.load.plan.bad() - witnesses;
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let ask = || async {
-            let url = format!("http://{addr}/api/v1/search?q=*&limit=1&purpose=rig");
-            let answer = crate::house::client().get(url).bearer_auth(&token).send().await.ok()?;
-            answer.json::<Value>().await.ok()?["total"].as_u64()
-        };
-        let until = Instant::now() + Duration::from_secs(30);
-        let mut total = 0;
-        while total < calm && Instant::now() < until {
-            total = runtime.block_on(ask()).unwrap_or(0);
-            std::thread::sleep(LOOK);
-        }
-        self.row.note(&format!("found by searching {total}, of them calm {calm}"));
-        self.row.lost += calm.saturating_sub(total);
-        self.row.twice += total.saturating_sub(calm + witnesses);
-    }
-
-    /// Every record stands in the assessed topic, as what it is.
-    fn published(&mut self) {
-        let plan = self.load.plan.clone();
-        let mut seen: Vec<u8> = vec![0; plan.records as usize];
-        let (mut strange, mut wrong) = (0u64, 0u64);
-        self.eye.all(&self.ground.broker.bootstrap, &self.assessed, |_, _, value| {
-            let line: Value = value.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
-            let (part, offset) = (line["position"][1].as_u64(), line["position"][2].as_u64());
-            let (Some(part), Some(offset)) = (part, offset) else {
-                strange += 1;
-                return;
-            };
-            let number = offset * PARTITIONS + part;
-            let Some(count) = seen.get_mut(number as usize) else {
-                strange += 1;
-                return;
-            };
-            *count = count.saturating_add(1);
-            let same = match plan.id(number) {
-                Some(id) => line["type"] == "assessment" && line["id"] == id.as_str(),
-                None => {
-                    let code = plan.code(number);
-                    line["type"] == "refused" && (code.is_none() || line["code"].as_str() == code)
-                }
-            };
-            wrong += u64::from(!same);
-        });
-        self.row.lost += seen.iter().filter(|&&count| count == 0).count() as u64;
-        self.row.again += seen.iter().map(|&count| u64::from(count.saturating_sub(1))).sum::<u64>();
-        if strange + wrong > 0 {
-            self.row.fail(&format!("{strange} records nobody wrote, {wrong} that are not what was written"));
-        }
-    }
-
-    /// Every bad record stands in the store's dead letters once.
-    fn letters(&mut self) {
-        let plan = self.load.plan.clone();
-        while self.eye.read_on() && self.eye.letters.len() < plan.bad() as usize {
-            let before = self.eye.letters.len();
-            self.eye.read_on();
-            if self.eye.letters.len() == before {
-                break;
-            }
-        }
-        let (mut lost, mut twice) = (0, 0);
-        for number in (0..plan.records).filter(|&number| plan.id(number).is_none()) {
-            let key = (self.mentions.clone(), (number % PARTITIONS) as i64, (number / PARTITIONS) as i64);
-            match self.eye.letters.get(&key).map_or(0, Vec::len) {
-                0 => lost += 1,
-                count => twice += count as u64 - 1,
-            }
-        }
-        if self.eye.letters.len() as u64 > plan.bad() {
-            self.row.fail("dead letters of records that were not bad");
-        }
-        self.row.lost += lost;
-        self.row.twice += twice;
-    }
-
-    /// Every planted event raised one incident; every command was applied once.
-    fn incidents(&mut self) {
-        let mut of: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut others = 0;
-        for (incident, ids) in self.raised() {
-            let events: BTreeSet<&str> =
-                ids.iter().filter_map(|id| id.strip_prefix("weibo:f")?.split('-').next()).collect();
-            match events.first() {
-                Some(event) => {
-                    of.entry((*event).to_owned()).or_default().insert(incident);
-                }
-                None => others += 1,
-            }
-        }
-        let planted = self.load.plan.events;
-        let once = of.values().filter(|incidents| incidents.len() == 1).count() as u64;
-        if once != planted || others > 0 {
-            self.row.fail(&format!("{planted} events planted, raised {of:?} and {others} others"));
-        }
-        let acknowledged = self.acknowledged();
-        let distinct: BTreeSet<&String> = acknowledged.iter().collect();
-        if distinct.len() != self.asked.len() {
-            self.row.lost += (self.asked.len() - distinct.len().min(self.asked.len())) as u64;
-            self.row.note(&format!("commands given {}, applied {}", self.asked.len(), distinct.len()));
-        }
-        self.row.twice += (acknowledged.len() - distinct.len()) as u64;
-        self.row.note(&format!("incidents {once}/{planted}, commands {}/{}", acknowledged.len(), self.asked.len()));
     }
 }

@@ -31,6 +31,7 @@ fn three_partitions_come_as_one_stream_and_go_on_after_a_restart() {
         write(&producer, &topic, partition, &mine);
     }
     let mut source = from_start(&broker.bootstrap, &topic);
+    assert!(source.repeats(), "a worker that crashed says again what it said");
     let mut records = read(&mut source, 1_300);
     drop(source);
     let mut source = open(&broker.bootstrap, &topic);

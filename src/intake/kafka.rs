@@ -33,7 +33,7 @@ pub struct KafkaRecord<'a> {
     pub partition: i32,
     /// Its own offset.
     pub offset: u64,
-    /// When it arrived: the record's timestamp, never before that of a record before it in its partition.
+    /// When it arrived: the record's timestamp, never later than now, nor before that of a record before it in its partition.
     pub timestamp: Instant,
     /// Key.
     pub key: Option<&'a [u8]>,

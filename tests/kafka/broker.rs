@@ -166,9 +166,12 @@ pub fn write(producer: &Producer, topic: &str, partition: i32, texts: &[(String,
     producer.flush().expect("delivered");
 }
 
+/// When records begin: long past on any machine, since nothing arrives later than now.
+pub const START: i64 = 1_700_000_000_000;
+
 /// Texts `<beginning>0`, `<beginning>1`, …, a second apart.
 pub fn texts(beginning: &str, count: i64) -> Vec<(String, i64)> {
-    (0..count).map(|one| (format!("{beginning}{one}"), 1_790_000_000_000 + one * 1_000)).collect()
+    (0..count).map(|one| (format!("{beginning}{one}"), START + one * 1_000)).collect()
 }
 
 /// Gives the value back in the body that holds nothing but a text.

@@ -1,7 +1,7 @@
 //! The desk's reader on a broker that does as it should: order, restarts, holds, markers, added partitions, bad input.
 
 use super::broker::{
-    Admin, after, at, broker, config, from_start, name, nothing_more, open, plain, read, text, texts, write,
+    Admin, START, after, at, broker, config, from_start, name, nothing_more, open, plain, read, text, texts, write,
 };
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -47,7 +47,7 @@ fn three_partitions_come_as_one_stream_and_go_on_after_a_restart() {
     source.seek(&back).expect("a position");
     assert_eq!(read(&mut source, 740)[0].position, at(&topic, 1, 10));
     nothing_more(&mut source);
-    write(&producer, &topic, 2, &[("late".into(), 1)]);
+    write(&producer, &topic, 2, &[("late".into(), START)]);
     let late = read(&mut source, 1);
     assert_eq!((text(&late[0]), late[0].position.partition), ("late", 2));
 }
@@ -62,8 +62,8 @@ fn a_backlog_larger_than_what_is_fetched_ahead_keeps_its_order() {
     let producer = Producer::open(&config).expect("a producer");
     let padding = "x".repeat(1_000);
     for one in 0..count {
-        let (text, partition, timestamp) =
-            (format!("{one} {padding}"), Some(one % 6), Some(Instant::from_millis(one.into())));
+        let (text, partition) = (format!("{one} {padding}"), Some(one % 6));
+        let timestamp = Some(Instant::from_millis(START + i64::from(one)));
         let value = Some(text.as_bytes());
         producer.send(Outgoing { topic: &topic, partition, key: "k", headers: &[], value, timestamp }).expect("room");
     }
@@ -95,6 +95,25 @@ fn what_was_decided_comes_before_what_was_not() {
     let rest = read(&mut source, 80);
     assert_eq!(rest.iter().filter(|record| record.position.partition == 2).count(), 50);
     nothing_more(&mut source);
+}
+
+#[test]
+fn a_writer_whose_clock_is_ahead_does_not_carry_the_others_with_it() {
+    let Some(broker) = broker() else { return };
+    let (topic, admin) = (name("ahead"), Admin::new(&broker.bootstrap));
+    admin.make(&topic, 1, &[("message.timestamp.after.max.ms", "9223372036854775807")]);
+    let producer = Producer::open(&config(&broker.bootstrap)).expect("a producer");
+    write(&producer, &topic, 0, &[("ahead".into(), 4_000_000_000_000)]);
+    let (tell, told) = std::sync::mpsc::channel();
+    let decode = Box::new(move |record: yuqing::intake::kafka::KafkaRecord<'_>| {
+        tell.send(record.timestamp).expect("a listener");
+        Body::Deleted { id: "x".into() }.into()
+    });
+    let opened = KafkaSource::open(&config(&broker.bootstrap), &[topic], &name("desk"), decode);
+    let mut source = opened.expect("a source");
+    source.seek(&Positions::default()).expect("a position");
+    read(&mut source, 1);
+    assert!(told.recv().expect("a time") <= yuqing::clock::Clock::Real.now());
 }
 
 #[test]
@@ -150,7 +169,7 @@ fn partitions_that_are_added_are_read_from_their_first_record() {
 /// Values that are no mentions, each in another way, and the code of their refusal.
 fn bad() -> Vec<(Vec<u8>, &'static str)> {
     let good = serde_json::json!({"id": "weibo:x", "platform": "weibo", "text": "红谷滩积水",
-        "created_at": "2026-10-01T07:59:00Z", "author": {"id": "a"}});
+        "created_at": "2025-10-01T07:59:00Z", "author": {"id": "a"}});
     let good = good.to_string();
     let field = |name: &str, value: serde_json::Value| {
         let mut record: serde_json::Value = serde_json::from_str(&good).expect("a mention");
@@ -199,7 +218,7 @@ fn bad_records_are_refused_where_they_stand_and_the_rest_passes() {
     let (topic, admin) = (name("bad"), Admin::new(&broker.bootstrap));
     admin.make(&topic, 1, &[("max.message.bytes", "2097152")]);
     let producer = Producer::open(&config(&broker.bootstrap)).expect("a producer");
-    let now = Instant::parse("2026-10-01T08:00:00Z").expect("a time");
+    let now = Instant::parse("2025-10-01T08:00:00Z").expect("a time");
     let put = |key: &str, value: Option<&[u8]>| {
         let (partition, timestamp) = (Some(0), Some(now));
         producer.send(Outgoing { topic: &topic, partition, key, headers: &[], value, timestamp }).expect("room");
@@ -208,7 +227,7 @@ fn bad_records_are_refused_where_they_stand_and_the_rest_passes() {
     for (number, (value, _)) in bad.iter().enumerate() {
         put("bad", Some(value));
         let record = serde_json::json!({"id": format!("weibo:{number}"), "platform": "weibo", "text": "红谷滩积水",
-            "created_at": "2026-10-01T07:59:00Z", "author": {"id": "a"}});
+            "created_at": "2025-10-01T07:59:00Z", "author": {"id": "a"}});
         put("good", Some(record.to_string().as_bytes()));
     }
     put("weibo:3", None);
@@ -260,7 +279,8 @@ fn records_a_second() {
         let value: String = (0..1_024).map(|one| char::from(b'a' + (one * 7 % 26) as u8)).collect();
         let began = Moment::now();
         for one in 0..count {
-            let (partition, timestamp) = (Some(one as i32 % partitions), Some(Instant::from_millis(one as i64)));
+            let (partition, timestamp) =
+                (Some(one as i32 % partitions), Some(Instant::from_millis(START + one as i64)));
             let (key, value) = ("k", Some(value.as_bytes()));
             producer.send(Outgoing { topic: &topic, partition, key, headers: &[], value, timestamp }).expect("room");
         }

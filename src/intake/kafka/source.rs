@@ -8,6 +8,7 @@ use super::config::KafkaConfig;
 use super::merge::{Held, Lane, Lanes, Next};
 use super::upstream::Upstream;
 use super::{Decode, KafkaRecord};
+use crate::clock::Clock;
 use crate::ledger::{Position, Positions};
 use crate::time::{Instant, Span};
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -316,8 +317,9 @@ fn serious(ears: &Ears, error: KafkaError, at: Option<(&str, i32, u64)>) -> Opti
 pub(super) fn held<M: Message>(message: &M) -> Held {
     Held {
         offset: message.offset().max(0) as u64,
-        // One without a time is as old as the one before it.
-        at: Instant::from_millis(message.timestamp().to_millis().unwrap_or(0)),
+        // One without a time is as old as the one before it. A writer whose clock is ahead must not carry the others' time
+        // with it: nothing arrives later than now.
+        at: Instant::from_millis(message.timestamp().to_millis().unwrap_or(0)).min(Clock::Real.now()),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
     }

@@ -24,6 +24,10 @@ use crate::assess::Reading;
 use crate::ledger::Position;
 use crate::time::Instant;
 
+/// Header with the milliseconds since 1970 at which a mention arrived. The record's own time is that of writing: brokers keep records
+/// by it, and what is read from an old stream must not be old at once.
+pub const ARRIVED: &str = "yuqing-arrived";
+
 /// A record as it lies in Kafka.
 #[derive(Clone, Copy, Debug)]
 pub struct KafkaRecord<'a> {

@@ -4,7 +4,7 @@
 //! It keeps nothing: what it read is committed to the group only after everything it says of it was delivered, so a crash repeats, under the
 //! same positions, and loses nothing. A mention's record keeps the number of its partition, so that the desk reads them in order.
 
-use crate::intake::kafka::{KafkaConfig, KafkaGroup, MentionDecoder, Outgoing, Polled, Producer};
+use crate::intake::kafka::{ARRIVED, KafkaConfig, KafkaGroup, MentionDecoder, Outgoing, Polled, Producer};
 use crate::intake::{Body, Record, Salts, assessed};
 use crate::ledger::{DeadLetter, Positions};
 use crate::limits;
@@ -24,7 +24,7 @@ use tokio::sync::watch;
 /// Longest wait for records: bounds how late a worker hears that it is to stop.
 const WAIT: Span = Span::millis(200);
 /// What says which form a record has.
-const ASSESSED: &[(&str, &str)] = &[("yuqing-schema", "assessed/1")];
+const ASSESSED: (&str, &str) = ("yuqing-schema", "assessed/1");
 
 struct Shown {
     metrics: Arc<Metrics>,
@@ -167,8 +167,9 @@ impl Worker {
         at: Instant,
     ) -> anyhow::Result<()> {
         let partition = Some(origin.partition % self.outputs);
-        let topic = &self.config.assessed;
-        Ok(producer.send(Outgoing { topic, partition, key, headers: ASSESSED, value, timestamp: Some(at) })?)
+        let (topic, at) = (&self.config.assessed, at.millis().to_string());
+        let headers = &[ASSESSED, (ARRIVED, at.as_str())];
+        Ok(producer.send(Outgoing { topic, partition, key, headers, value, timestamp: None })?)
     }
 
     fn refuse(&self, producer: &Producer, letter: &DeadLetter, at: Instant) -> anyhow::Result<()> {
@@ -182,7 +183,7 @@ impl Worker {
             key: &key,
             headers: open::DEAD_LETTER,
             value: Some(&value),
-            timestamp: Some(at),
+            timestamp: None,
         })?)
     }
 }

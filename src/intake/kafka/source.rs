@@ -14,7 +14,7 @@ use crate::time::{Instant, Span};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{Headers as _, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -314,12 +314,21 @@ fn serious(ears: &Ears, error: KafkaError, at: Option<(&str, i32, u64)>) -> Opti
     }
 }
 
+/// When a record arrived: as a worker says it, else the record's own time.
+fn arrived<M: Message>(message: &M) -> Instant {
+    let told = message.headers().and_then(|headers| {
+        let named = headers.iter().find(|header| header.key == super::ARRIVED)?;
+        std::str::from_utf8(named.value?).ok()?.parse().ok()
+    });
+    Instant::from_millis(told.or_else(|| message.timestamp().to_millis()).unwrap_or(0))
+}
+
 pub(super) fn held<M: Message>(message: &M) -> Held {
     Held {
         offset: message.offset().max(0) as u64,
         // One without a time is as old as the one before it. A writer whose clock is ahead must not carry the others' time
         // with it: nothing arrives later than now.
-        at: Instant::from_millis(message.timestamp().to_millis().unwrap_or(0)).min(Clock::Real.now()),
+        at: arrived(message).min(Clock::Real.now()),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
     }

@@ -85,7 +85,8 @@ impl Broker {
 
     pub fn again(&self) {
         let done = script(&["again", &self.dir.display().to_string(), "1"]).stdout(Stdio::null()).status();
-        assert!(done.expect("scripts/servers/kafka").success());
+        let done = done.expect("scripts/servers/kafka");
+        assert!(done.success(), "the broker did not start again: {done}");
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: the written days of the demo. Out: three lines, each the least, middle and greatest of several rounds: the whole path
 //! of a mention (door, reading, topic, rules, index) against jieba-rs alone on the same texts, and topic and rules, and
-//! assessing, against parting the text into words. All on one thread, one stage after the other in each round, so that a
+//! assessing, against parting the text into words. Our own work is on one thread, the index engine has threads of its own; one stage after the other in each round, so that a
 //! machine that grows slower does so for both sides of a ratio.
 
 use std::error::Error;

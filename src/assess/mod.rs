@@ -50,6 +50,28 @@ pub enum Class {
     Conduct,
 }
 
+impl Class {
+    /// Its name for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Class::Nd => "自然灾害",
+            Class::Ad => "事故灾难",
+            Class::Ph => "公共卫生",
+            Class::So => "社会治安",
+            Class::House => "住房与物业",
+            Class::Wage => "劳动与工资",
+            Class::Edu => "教育",
+            Class::Med => "医疗卫生服务",
+            Class::Trans => "交通出行",
+            Class::Env => "生态环境与市容",
+            Class::Util => "公用事业",
+            Class::Cons => "消费者权益",
+            Class::Food => "食品安全",
+            Class::Conduct => "政务服务与作风",
+        }
+    }
+}
+
 /// How bad, as a machine may say it; never the legal grades.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema,

@@ -295,30 +295,11 @@ fn title(place: &Place, terms: &[String], classes: &[Class]) -> String {
     let anchor = |kind: &str| place.anchors.iter().find(|anchor| anchor.kind == kind && short(&anchor.text));
     let named = ["township", "district", "zone", "landmark", "station", "road"].iter().find_map(|kind| anchor(kind));
     let place = place.township.clone().or_else(|| named.map(|anchor| anchor.text.clone()));
-    let place = place.unwrap_or_else(|| "南昌".to_owned());
+    let place = place.unwrap_or_else(|| "本市".to_owned());
     if terms.is_empty() {
-        return format!("{place} {}", classes.first().map_or("未知突增", |class| class_words(*class)));
+        return format!("{place} {}", classes.first().map_or("未知突增", |class| class.words()));
     }
     format!("{place} {}", terms.join("、"))
-}
-
-fn class_words(class: Class) -> &'static str {
-    match class {
-        Class::Nd => "自然灾害",
-        Class::Ad => "事故灾难",
-        Class::Ph => "公共卫生",
-        Class::So => "社会治安",
-        Class::House => "住房与物业",
-        Class::Wage => "劳动与工资",
-        Class::Edu => "教育",
-        Class::Med => "医疗卫生服务",
-        Class::Trans => "交通出行",
-        Class::Env => "生态环境与市容",
-        Class::Util => "公用事业",
-        Class::Cons => "消费者权益",
-        Class::Food => "食品安全",
-        Class::Conduct => "政务服务与作风",
-    }
 }
 
 #[cfg(test)]

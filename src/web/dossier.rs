@@ -196,7 +196,7 @@ impl IncidentPage {
             done,
             sources: topic.growth.last().map_or(0, |point| point.1).max(incident.sources),
             mentions_total: topic.mentions_total,
-            classes: incident.classes.iter().map(|class| words::class(*class)).collect::<Vec<_>>().join("、"),
+            classes: incident.classes.iter().map(|class| class.words()).collect::<Vec<_>>().join("、"),
             claims: incident.claims.iter().map(|claim| claim.words.clone()).collect(),
             since,
             times,

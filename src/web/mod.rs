@@ -53,7 +53,7 @@ pub struct View {
     pub usual_per_hour: Vec<u64>,
     /// Records in the dead letters.
     pub dead_letters: u64,
-    /// What did not wake anybody: reason (`演练`, `旧闻`, `不在南昌`, `留到晨报`, …), count.
+    /// What did not wake anybody: reason (`演练`, `旧闻`, `不在本市`, `留到晨报`, …), count.
     pub withheld: Vec<(String, u64)>,
     /// Officers on duty: role, name.
     pub on_duty: Vec<(String, String)>,

@@ -1,7 +1,7 @@
 //! Words of the console: one Chinese word a thing, as its reader knows it.
 
 use super::View;
-use crate::assess::{Class, Level, Verdict};
+use crate::assess::{Level, Verdict};
 use crate::duty::view::{ClockState, IncidentState, IncidentView};
 use crate::time::{Instant, Span};
 
@@ -55,25 +55,6 @@ pub(super) fn reason(incident: &IncidentView) -> String {
 pub(super) fn basis(basis: &str) -> &str {
     let why = basis.split_once("起算：").map_or(basis, |(_, why)| why);
     why.strip_suffix("起算").unwrap_or(why)
-}
-
-pub(super) fn class(class: Class) -> &'static str {
-    match class {
-        Class::Nd => "自然灾害",
-        Class::Ad => "事故灾难",
-        Class::Ph => "公共卫生",
-        Class::So => "社会治安",
-        Class::House => "住房与物业",
-        Class::Wage => "劳动与工资",
-        Class::Edu => "教育",
-        Class::Med => "医疗卫生服务",
-        Class::Trans => "交通出行",
-        Class::Env => "生态环境与市容",
-        Class::Util => "公用事业",
-        Class::Cons => "消费者权益",
-        Class::Food => "食品安全",
-        Class::Conduct => "政务服务与作风",
-    }
 }
 
 pub(super) fn clock(kind: &str) -> &str {
